@@ -1,0 +1,116 @@
+"""Copying artifacts into a run's folder: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+
+from whirr.errors import ArtifactNameError
+from whirr.folder import ARTIFACTS, inside
+
+CLONE = 0x40049409  # the FICLONE request of linux/fs.h
+
+_serial = count()
+
+
+def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) -> Path:
+    """Where an artifact goes.
+
+    Raises:
+        ArtifactNameError: the name would leave the run's ``artifacts/`` folder.
+    """
+    chosen = os.fspath(name) if name is not None else os.path.basename(os.path.abspath(source))
+    target = inside(run_dir / ARTIFACTS, chosen)
+    if target is None:
+        raise ArtifactNameError(
+            f"the artifact name {chosen!r} leaves the run's folder",
+            hint="give a relative name without '..', such as 'checkpoints/best.pt'",
+        )
+    return target
+
+
+def save(source: Path, target: Path, skip: Path) -> None:
+    """Copy a file or folder to ``target``, replacing what stands there only when the copy is whole.
+
+    Args:
+        skip: a folder that is left out when it lies inside ``source`` (the runs themselves).
+
+    Raises:
+        OSError: ``source`` cannot be read, or the copy cannot be written.
+    """
+    if target.exists() and os.path.samefile(source, target):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{os.getpid()}.{next(_serial)}.tmp"
+    try:
+        if source.is_dir():
+            _copy_folder(source, temporary, skip)
+        else:
+            _copy_file(str(source), str(temporary))
+        _replace(temporary, target)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Put the finished copy in place; an older folder of the same name steps aside first."""
+    if target.is_dir() and not target.is_symlink():
+        aside = temporary.with_suffix(".old")
+        os.replace(target, aside)
+        os.replace(temporary, target)
+        _remove(aside)
+        return
+    if target.is_symlink() or (temporary.is_dir() and target.exists()):
+        target.unlink()
+    os.replace(temporary, target)
+
+
+def _remove(path: Path) -> None:
+    import shutil
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _copy_folder(source: Path, target: Path, skip: Path) -> None:
+    import shutil
+
+    hidden = os.path.realpath(skip)
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if not _wanted(os.path.join(folder, name), hidden)}
+
+    shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out, ignore_dangling_symlinks=True)
+
+
+def _wanted(path: str, hidden: str) -> bool:
+    """Files and folders; no sockets, pipes or devices, and not the runs themselves."""
+    return (os.path.isfile(path) or os.path.isdir(path)) and os.path.realpath(path) != hidden
+
+
+def _copy_file(source: str, target: str) -> str:
+    import shutil
+
+    os.stat(source)  # a missing file is told as such
+    if not os.path.isfile(source):
+        raise OSError(f"{source} is neither a file nor a folder")
+    if not _clone(source, target):
+        shutil.copyfile(source, target)
+    shutil.copystat(source, target)
+    return target
+
+
+def _clone(source: str, target: str) -> bool:
+    """Share the blocks of ``source`` with ``target`` where the file system can (btrfs, XFS); else nothing."""
+    from fcntl import ioctl
+
+    with open(source, "rb") as original, open(target, "wb") as copy:
+        try:
+            ioctl(copy.fileno(), CLONE, original.fileno())
+        except OSError:
+            return False
+    return True

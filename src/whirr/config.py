@@ -1,0 +1,92 @@
+"""Settings: every ``WHIRR_*`` variable has its home here.
+
+| variable | meaning |
+|---|---|
+| ``WHIRR_MODE`` | ``disabled`` turns every call into a no-op |
+| ``WHIRR_DIR`` | the folder that takes the place of ``.whirr/`` |
+| ``WHIRR_RUN_DIR`` | set by a worker: the folder of the job's run |
+| ``WHIRR_RUN_ID`` | set by a worker: the run's id |
+| ``WHIRR_JOB_ID`` | set by a worker: the job's number |
+| ``WHIRR_SYSTEM_INTERVAL`` | seconds between two samples of system metrics (default 10) |
+| ``WHIRR_CAPTURE_OUTPUT`` | ``1`` copies the console output of direct runs to ``output.log`` |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from whirr.errors import UsageError
+
+MODES = ("enabled", "disabled")
+SHORTEST_INTERVAL = 0.1
+
+
+class Settings:
+    """What the environment asks for; frozen.
+
+    Attributes:
+        disabled: nothing is recorded.
+        dir: the folder in place of ``.whirr/``, or None.
+        run_dir: the run folder to adopt, or None.
+        run_id: the id of the run to adopt, or None.
+        job_id: the job's number, or None outside a worker.
+        system_interval: seconds between two samples.
+        capture_output: copy console output to ``output.log``.
+    """
+
+    __slots__ = ("capture_output", "dir", "disabled", "job_id", "run_dir", "run_id", "system_interval")
+
+    disabled: bool
+    dir: str | None
+    run_dir: str | None
+    run_id: str | None
+    job_id: str | None
+    system_interval: float
+    capture_output: bool
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        put = object.__setattr__
+        put(self, "disabled", _mode(environ.get("WHIRR_MODE", "")) == "disabled")
+        put(self, "dir", environ.get("WHIRR_DIR") or None)
+        put(self, "run_dir", environ.get("WHIRR_RUN_DIR") or None)
+        put(self, "run_id", environ.get("WHIRR_RUN_ID") or None)
+        put(self, "job_id", environ.get("WHIRR_JOB_ID") or None)
+        put(self, "system_interval", _interval(environ.get("WHIRR_SYSTEM_INTERVAL", "")))
+        put(self, "capture_output", _flag(environ.get("WHIRR_CAPTURE_OUTPUT", "")))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("settings are frozen")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from ``environ`` (default: this process's).
+
+        Raises:
+            UsageError: a variable has a value that means nothing.
+        """
+        return cls(os.environ if environ is None else environ)
+
+
+def _mode(text: str) -> str:
+    mode = text.strip().lower() or "enabled"
+    if mode not in MODES:
+        raise UsageError(f"WHIRR_MODE={text} is not a mode", hint=f"use one of: {', '.join(MODES)}")
+    return mode
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text or 10)
+    except ValueError:
+        seconds = -1.0
+    if not SHORTEST_INTERVAL <= seconds < float("inf"):
+        raise UsageError(
+            f"WHIRR_SYSTEM_INTERVAL={text} is not a number of seconds",
+            hint=f"give a number from {SHORTEST_INTERVAL} up, or leave it out for 10",
+        )
+    return seconds
+
+
+def _flag(text: str) -> bool:
+    return text.strip().lower() in ("1", "true", "yes", "on")

@@ -1,0 +1,51 @@
+"""A JSON document that a live run owns: kept in memory, replaced on disk as a whole, never raising."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from whirr.errors import warn
+from whirr.jsonio import dumps, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Document:
+    """``meta.json`` or ``writer.<writer>.json`` of a run in this process.
+
+    Attributes:
+        content: what the file says, or will say as soon as it can be written.
+        unsaved: the file could not be written; ``save`` tries again.
+    """
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path = path
+        self.content = content
+        self.unsaved = False
+        self._lock = threading.RLock()
+
+    def update(self, changes: dict[str, Any], *, durable: bool = False) -> None:
+        """Change some keys, in memory for certain and on disk if it can be written."""
+        with self._lock:
+            self.content = {**self.content, **changes}
+            self.save(durable=durable)
+
+    def save(self, *, durable: bool = False) -> bool:
+        """Write the file; False (and one warning) when that is not possible now."""
+        with self._lock:
+            try:
+                write_atomic(self.path, dumps(self.content), durable=durable)
+            except OSError as error:
+                if not self.unsaved:
+                    warn(f"{self.path} cannot be written now ({error.strerror})")
+                self.unsaved = True
+                return False
+            self.unsaved = False
+            return True
+
+    def renew_lock(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.RLock()

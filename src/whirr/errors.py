@@ -1,0 +1,116 @@
+"""Every error whirr raises, in one tree.
+
+    WhirrError
+    ├── UsageError              the call or command line cannot be understood
+    ├── NotFound                no such run, metric or folder
+    ├── Ambiguous               a prefix or name fits several runs
+    ├── MissingExtra            an optional package is needed and not installed
+    ├── FolderError             a run folder cannot be made or written     (also an OSError)
+    ├── NoActiveRun             whirr.log() without whirr.init()           (also a RuntimeError)
+    ├── RunFinished             log() after finish()                       (also a RuntimeError)
+    ├── NotAMapping             log() or summary() was not given a mapping (also a TypeError)
+    └── ArtifactNameError       an artifact name leaves the run's folder   (also a ValueError)
+
+Each error says what happened (``str(error)``), what to do next (``error.hint``) and has a fixed
+``error.code`` for programs.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+
+class WhirrError(Exception):
+    """Base of all errors raised by whirr.
+
+    Args:
+        message: what happened, one line, for people.
+        hint: what to do next, one line, or None.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UsageError(WhirrError):
+    """The call or the command line cannot be understood."""
+
+    code = "usage"
+
+
+class NotFound(WhirrError):
+    """There is no such run, metric or folder."""
+
+    code = "not-found"
+
+
+class Ambiguous(WhirrError):
+    """A prefix or a name fits more than one run."""
+
+    code = "ambiguous"
+
+
+class MissingExtra(WhirrError):
+    """An optional package is needed; the hint names the extra that installs it."""
+
+    code = "missing-extra"
+
+
+class FolderError(WhirrError, OSError):
+    """A run folder cannot be made or written."""
+
+    code = "folder"
+
+
+class NoActiveRun(WhirrError, RuntimeError):
+    """A module-level function was called while no run is active in this process."""
+
+    code = "no-active-run"
+
+
+class RunFinished(WhirrError, RuntimeError):
+    """Something was logged to a run that has ended."""
+
+    code = "run-finished"
+
+
+class NotAMapping(WhirrError, TypeError):
+    """Metrics must be a mapping of names to values."""
+
+    code = "not-a-mapping"
+
+
+class ArtifactNameError(WhirrError, ValueError):
+    """An artifact name would leave the run's ``artifacts/`` folder."""
+
+    code = "artifact-name"
+
+
+class WhirrWarning(UserWarning):
+    """Something could not be recorded; the program goes on."""
+
+
+def warn(text: str) -> None:
+    """Tell people without ever breaking their program, not even where warnings are turned into errors."""
+    try:
+        try:
+            warnings.warn(text, WhirrWarning, stacklevel=_first_frame_outside())
+        except Warning:
+            sys.stderr.write(f"whirr: warning: {text}\n")
+    except Exception:  # noqa: S110 - nowhere is left to say it: stderr is closed or full
+        pass
+
+
+def _first_frame_outside() -> int:
+    """The stack level of the user's own line, so that the warning points at it."""
+    frame, level = sys._getframe(2), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("whirr."):
+        frame, level = frame.f_back, level + 1
+    return level

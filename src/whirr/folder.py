@@ -1,0 +1,271 @@
+"""The run folder: names and formats of every file of a run, and how they are read.
+
+.whirr/                       or $WHIRR_DIR
+  .gitignore                  "*"
+  runs/<run id>/
+    meta.json                 what the run is and how it ended
+    config.json               its configuration
+    metrics.jsonl             its metrics, one record a line
+    metrics.<writer>.jsonl    the same by a further process (forked child, rank above 0)
+    writer.<writer>.json      what a further process has to say: summary, cause of its ending
+    system.jsonl              samples of the machine
+    heartbeat                 touched while the run lives
+    requirements.txt          installed packages
+    uncommitted.patch         uncommitted work of the git work tree
+    output.log                console output
+    artifacts/                saved files
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import orjson
+
+from whirr import process
+from whirr.config import Settings
+from whirr.encode import INDEX, NON_FINITE, TIMESTAMP
+from whirr.errors import FolderError, NotFound, warn
+from whirr.jsonio import read_document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ROOT = ".whirr"
+RUNS = "runs"
+CACHE = "cache"
+
+META = "meta.json"
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+SYSTEM = "system.jsonl"
+HEARTBEAT = "heartbeat"
+REQUIREMENTS = "requirements.txt"
+PATCH = "uncommitted.patch"
+OUTPUT = "output.log"
+ARTIFACTS = "artifacts"
+
+CHUNK = 2**20
+SIGNS_OF_LIFE = (HEARTBEAT, METRICS, SYSTEM, OUTPUT, META)
+FURTHER_WRITER = re.compile(r"writer\.(.+)\.json")
+
+
+def find_root(settings: Settings, cwd: Path | None = None) -> Path:
+    """The ``.whirr`` folder in force, made or not yet made.
+
+    ``WHIRR_DIR``, else the nearest ``.whirr/`` at or above the working directory, else ``.whirr/`` at the
+    root of the git work tree, else in the working directory.
+    """
+    start = Path(os.path.abspath(cwd or os.getcwd()))
+    if settings.dir:
+        return start / Path(settings.dir).expanduser()
+    above = (start, *start.parents)
+    for folder in above:
+        if (folder / ROOT).is_dir():
+            return folder / ROOT
+    for folder in above:
+        if (folder / ".git").exists():
+            return folder / ROOT
+    return start / ROOT
+
+
+def make_root(root: Path) -> None:
+    """Make a ``.whirr`` folder that git ignores; an existing one is left as it is.
+
+    Raises:
+        FolderError: it cannot be made.
+    """
+    try:
+        (root / RUNS).mkdir(parents=True, exist_ok=True)
+        ignore = root / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise cannot_write(root, error) from None
+
+
+def cannot_write(folder: Path, error: OSError) -> FolderError:
+    """The one clear error for a folder that cannot be made or written."""
+    return FolderError(
+        f"cannot write a run into {folder}: {error.strerror or error}",
+        hint="set WHIRR_DIR to a folder that you can write, or WHIRR_MODE=disabled to run without tracking",
+    )
+
+
+def further_writers(run_dir: Path) -> list[Path]:
+    """The metrics files of further writers, in the order of their names."""
+    return sorted(path for path in run_dir.glob("metrics.*.jsonl"))
+
+
+def read_metrics(path: Path | str) -> list[dict[str, Any]]:
+    """The records of a ``metrics.jsonl``, in order.
+
+    Args:
+        path: the file, or the run folder it lies in.
+
+    Returns:
+        One dict a record: ``_idx`` (unique, increasing), ``_timestamp``, ``step`` when one was given, and the
+        metrics; NaN and infinities are floats. A missing or empty file gives an empty list. A torn last line
+        is left out; garbage elsewhere is skipped and reported by one ``WhirrWarning``. Where several processes
+        wrote into the run, all their records are merged by time and numbered anew.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / METRICS
+    records = _read_records(file)
+    if file.name != METRICS:
+        return records
+    others = [record for other in further_writers(file.parent) for record in _read_records(other)]
+    return merge(records, others) if others else records
+
+
+def merge(records: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All records by time, with ``_idx`` numbered anew; records of the same writer keep their order."""
+    together = sorted(records + others, key=lambda record: str(record.get(TIMESTAMP, "")))
+    for index, record in enumerate(together):
+        record[INDEX] = index
+    return together
+
+
+def _read_records(file: Path) -> list[dict[str, Any]]:
+    try:
+        handle = file.open("rb")
+    except FileNotFoundError:
+        return []
+    records: list[dict[str, Any]] = []
+    garbage = 0
+    with handle:
+        rest = b""
+        while block := handle.read(CHUNK):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            if newline:
+                found, bad = _decode(whole)
+                records += found
+                garbage += bad
+    if rest:  # without its newline: whole or torn
+        records += _decode(rest)[0]
+    if garbage:
+        warn(f"{file}: {garbage} line(s) are no records and were skipped")
+    return records
+
+
+def _decode(block: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The records of whole lines, and how many lines were none."""
+    try:
+        # One call for the whole block; the counts agree unless a broken line hid its neighbour.
+        records = orjson.loads(b"[" + block.replace(b"\n", b",") + b"]")
+        bad = 0 if len(records) == block.count(b"\n") + 1 else -1
+    except orjson.JSONDecodeError:
+        bad = -1
+    if bad or not set(map(type, records)) <= {dict}:
+        records, bad = _decode_lines(block)
+    if NON_FINITE_KEY in block:
+        for record in records:
+            if NON_FINITE in record:
+                _restore_non_finite(record)
+    return records, bad
+
+
+NON_FINITE_KEY = b'"' + NON_FINITE.encode() + b'"'
+
+
+def _decode_lines(block: bytes) -> tuple[list[dict[str, Any]], int]:
+    records, bad = [], 0
+    for line in block.split(b"\n"):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            record = None
+        if type(record) is dict:
+            records.append(record)
+        elif line.strip():
+            bad += 1
+    return records, bad
+
+
+def _restore_non_finite(record: dict[str, Any]) -> None:
+    spelled = record[NON_FINITE]
+    if isinstance(spelled, dict):
+        del record[NON_FINITE]
+        record.update((name, float(text)) for name, text in spelled.items())
+
+
+def signs_of_life(run_dir: Path) -> float | None:
+    """When the run's files were last written, seconds since 1970."""
+    return process.last_seen(run_dir, SIGNS_OF_LIFE)
+
+
+def judge(meta: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """``meta`` with an honest status and cause (see ``process.judge``)."""
+    return process.judge(meta, lambda: signs_of_life(run_dir))
+
+
+def read_meta(run_dir: Path | str) -> dict[str, Any]:
+    """What is known of a run.
+
+    Returns:
+        The content of ``meta.json`` with ``config`` (from ``config.json``) beside it. The status is judged: a
+        run whose process is gone reads ``failed`` with its ``cause``, never ``running`` for ever; ``last_seen_at``
+        then says when it was last alive. What further processes of the run had to say is merged into ``summary``
+        and listed under ``writers``. ``problems`` lists files that could not be read.
+
+    Raises:
+        NotFound: there is no such folder.
+    """
+    folder = Path(run_dir)
+    if folder.name == META:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotFound(f"there is no run folder {folder}", hint="whirr runs lists the runs there are")
+    problems: list[str] = []
+    meta = {"run_id": folder.name, "status": "unknown", **_document(folder / META, problems)}
+    meta = judge(meta, folder)
+    config = _document(folder / CONFIG, problems) if (folder / CONFIG).exists() else {}
+    meta = {**meta, "config": config, "problems": problems}
+    _merge_writers(meta, folder, problems)
+    return meta
+
+
+def _document(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        document = read_document(path)
+    except FileNotFoundError:
+        problems.append(f"{path.name} is missing")
+    except OSError as error:
+        problems.append(f"{path.name} cannot be read: {error.strerror}")
+    except ValueError as error:
+        problems.append(f"{path.name} is not JSON: {error}")
+    else:
+        if isinstance(document, dict):
+            return document
+        problems.append(f"{path.name} holds no JSON object")
+    return {}
+
+
+def _merge_writers(meta: dict[str, Any], folder: Path, problems: list[str]) -> None:
+    writers = []
+    for path in sorted(folder.glob("writer.*.json")):
+        match = FURTHER_WRITER.fullmatch(path.name)
+        if match:
+            writers.append({"writer": match[1], **_document(path, problems)})
+    if writers:
+        meta["writers"] = writers
+        for writer in writers:
+            meta["summary"] = {**writer.get("summary", {}), **meta.get("summary", {})}
+
+
+def inside(base: Path, name: str) -> Path | None:
+    """``base/name`` when that stays inside ``base`` (``..``, absolute names and links considered), else None."""
+    parts = Path(name).parts
+    if not parts or os.path.isabs(name) or ".." in parts or "\0" in name:
+        return None
+    target = base / name
+    home = os.path.realpath(base)
+    return target if _under(os.path.realpath(target.parent), home) else None
+
+
+def _under(path: str, home: str) -> bool:
+    return path == home or path.startswith(home + os.sep)

@@ -1,0 +1,1 @@
+"""Bridges to other tools; they use only what ``import whirr`` offers."""

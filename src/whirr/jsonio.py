@@ -1,0 +1,108 @@
+"""JSON on disk: the one document encoder, the atomic replace, the tolerant line reader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import orjson
+
+from whirr.values import revive, to_plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_serial = count()
+
+
+def dumps(value: Any) -> bytes:
+    """A document as indented, strict JSON; never refuses a value (``values.to_plain`` says how each is written)."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    try:
+        return orjson.dumps(to_plain(value), option=options)
+    except orjson.JSONEncodeError:  # text that is not valid Unicode
+        return orjson.dumps(_valid_text(to_plain(value)), option=options)
+
+
+def _valid_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_valid_text(key): _valid_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_valid_text(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def read_document(path: Path) -> Any:
+    """A document written by ``dumps``, with non-finite floats brought back.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON.
+    """
+    return revive(orjson.loads(path.read_bytes()))
+
+
+def write_atomic(path: Path | str, data: bytes, *, durable: bool = False) -> None:
+    """Replace ``path`` by ``data``: a reader, or a crash at any instant, finds the old or the new file whole.
+
+    Args:
+        durable: also reach the disk before the replace (survives a power cut), a few milliseconds.
+
+    Raises:
+        OSError: the folder cannot be written; ``path`` is then as it was.
+    """
+    target = os.fspath(path)
+    folder, name = os.path.split(target)
+    # Hidden, and unique among processes and threads: two writers never share a temporary file.
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{next(_serial)}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            write_all(handle, data)
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, target)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Write every byte of ``data`` to a descriptor; raises OSError when it cannot."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def lines(data: bytes) -> Iterator[tuple[int, Any]]:
+    """The JSON objects of a lines file as ``(line number, object)``; a line that is none comes as ``(number, None)``.
+
+    A last line without its newline is given when it is whole, and left out silently when it was cut.
+    """
+    rows = data.split(b"\n")
+    tail = rows.pop()
+    loads = orjson.loads
+    for number, row in enumerate(rows, 1):
+        try:
+            record = loads(row)
+        except orjson.JSONDecodeError:
+            record = None
+        yield number, record if type(record) is dict else None
+    try:
+        record = loads(tail)
+    except orjson.JSONDecodeError:
+        return
+    if type(record) is dict:
+        yield len(rows) + 1, record

@@ -1,0 +1,226 @@
+"""What goes on beside training for one run: signs of life, samples of the machine, waiting rows, the capture.
+
+All of it happens in background threads, and none of it may raise.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+import orjson
+
+from whirr.document import Document
+from whirr.errors import warn
+from whirr.folder import CONFIG, HEARTBEAT, OUTPUT, PATCH, REQUIREMENTS, SYSTEM
+from whirr.jsonio import write_all, write_atomic
+from whirr.metrics import MetricsWriter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from whirr.console import ConsoleTee
+    from whirr.sampler import Sampler
+
+CAPTURE_LIMIT = 10.0
+SHORTEST_SPAN = 0.03
+HEAD_START = 0.02
+"""Seconds that the capture lets the training program go ahead, so that ``init`` returns at once."""
+
+
+class Upkeep:
+    """Heartbeat, samples, waiting rows and console output of a run.
+
+    Args:
+        config: the bytes of ``config.json``, to write it again should the folder be deleted.
+        system_metrics: take samples of the machine.
+        capture_output: copy console output to ``output.log``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        metrics: MetricsWriter,
+        document: Document,
+        config: bytes,
+        *,
+        system_metrics: bool,
+        capture_output: bool,
+    ) -> None:
+        self._folder = folder
+        self._metrics = metrics
+        self._document = document
+        self._config = config
+        self._sampling = system_metrics
+        self._sampled = False
+        self._sampler: Sampler | None = None
+        self._console: ConsoleTee | None = None
+        self._complained = False
+        self._lock = threading.RLock()
+        self._dropped = 0
+        self.beat()
+        if capture_output:
+            self._tee()
+
+    def _tee(self) -> None:
+        from whirr.console import ConsoleTee
+
+        self._console = ConsoleTee(self._folder / OUTPUT)
+        self._console.start()
+
+    def beat(self) -> None:
+        """Touch the heartbeat; raises OSError when the folder is gone or cannot be written."""
+        path = os.path.join(self._folder, HEARTBEAT)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether something waits to be written."""
+        return self._metrics.waiting > 0 or self._document.unsaved
+
+    def tick(self) -> None:
+        """One round; called by the background thread."""
+        with self._lock:
+            for task in (self._mend, self.beat, self._write_waiting, self._sample, self._settle_console):
+                try:
+                    task()
+                except OSError as error:
+                    self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._complained:
+            self._complained = True
+            warn(f"{self._folder}: {error.strerror or error}; whirr goes on trying")
+
+    def _mend(self) -> None:
+        """Bring the folder back when somebody deleted it under the run: the run lives, and so do its records."""
+        if not self._metrics.deleted():
+            return
+        self._complain(
+            FileNotFoundError(2, "the run's folder was deleted while it runs, and is written anew")
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._metrics.restore()
+        write_atomic(self._folder / CONFIG, self._config)
+        self._document.save()
+
+    def _write_waiting(self) -> None:
+        self._metrics.drain()
+        if self._metrics.dropped != self._dropped:
+            self._dropped = self._metrics.dropped
+            self._document.update({"dropped_records": self._dropped})
+        elif self._document.unsaved:
+            self._document.save()
+
+    def _sample(self) -> None:
+        if not self._sampling:
+            return
+        if self._sampler is None:  # rates need two samples: the first one only starts them
+            self._sampler = self._begin_sampling()
+            return
+        sample = self._sampler.sample()
+        self._sampled = True
+        if sample:
+            append_line(self._folder / SYSTEM, sample)
+
+    def _begin_sampling(self) -> Sampler:
+        from whirr.sampler import Sampler
+
+        sampler = Sampler(self._folder)
+        sampler.sample()
+        return sampler
+
+    def _sample_once(self) -> None:
+        """A short run ends before its first sample was due."""
+        if self._sampling and self._sampler is None:
+            self._sample()
+            sleep(SHORTEST_SPAN)
+        self._sample()
+
+    def _settle_console(self) -> None:
+        if self._console is not None:
+            self._console.flush_partial()
+
+    def close(self, *, hurried: bool) -> None:
+        """The last round: at least one sample a run, unless the process is about to be killed."""
+        with self._lock:
+            try:
+                self._mend()
+                if not self._sampled and not hurried:
+                    self._sample_once()
+            except OSError as error:
+                self._complain(error)
+            if self._console is not None:
+                self._console.stop()
+            if self._sampler is not None:
+                self._sampler.close()
+            self._sampling = False
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON line; raises OSError when it cannot be written."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        write_all(handle, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+    finally:
+        os.close(handle)
+
+
+class Capture:
+    """Records what the run was started from, in a thread that ends when all is on disk.
+
+    Args:
+        git: record commit, branch and uncommitted work.
+        pip: record the installed packages.
+    """
+
+    def __init__(self, folder: Path, document: Document, *, git: bool, pip: bool) -> None:
+        self._folder = folder
+        self._document = document
+        self._tasks: list[Callable[[], None]] = [self._environment]
+        if git and "git_info" not in document.content:
+            self._tasks.append(self._git)
+        if pip and not (folder / REQUIREMENTS).exists():
+            self._tasks.append(self._packages)
+        self._working_folder = Path(os.getcwd())
+        self._go = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="whirr-capture", daemon=True)
+        self._thread.start()
+
+    def finish(self, patience: float) -> None:
+        """Wait until all is on disk, for ``patience`` seconds at most."""
+        self._go.set()
+        self._thread.join(patience)
+
+    def _work(self) -> None:
+        self._go.wait(HEAD_START)
+        for task in self._tasks:
+            try:
+                task()
+            except Exception as error:
+                warn(f"not everything about this run's origin could be recorded: {error}")
+
+    def _environment(self) -> None:
+        from whirr.capture import environment
+
+        self._document.update({"environment": environment()})
+
+    def _git(self) -> None:
+        from whirr.capture import git_info
+
+        found = git_info(self._working_folder, self._folder / PATCH, limit_s=CAPTURE_LIMIT)
+        if found is not None:
+            self._document.update({"git_info": found})
+
+    def _packages(self) -> None:
+        from whirr.capture import packages
+
+        text = "".join(f"{line}\n" for line in packages(limit_s=CAPTURE_LIMIT))
+        write_atomic(self._folder / REQUIREMENTS, text.encode("utf-8", "backslashreplace"))
