@@ -28,8 +28,11 @@ def learn(record: Callable[[int], None]) -> bool:
         libc.fdopen.restype = ctypes.c_void_p
         code_out, code_in = os.pipe()
         done_out, done_in = os.pipe()
-        child = os.fork()
+        # Not os.fork(): Python 3.12 refuses it at this stage, and this child needs none of Python's preparations.
+        child = ctypes.PyDLL(None).fork()
     except (OSError, AttributeError):
+        return False
+    if child < 0:
         return False
     if child == 0:
         os.close(code_in)

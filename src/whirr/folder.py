@@ -142,17 +142,17 @@ def _read_records(file: Path) -> list[dict[str, Any]]:
         while block := handle.read(CHUNK):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             if newline:
-                found, bad = _decode(whole)
+                found, bad = decode(whole)
                 records += found
                 garbage += bad
     if rest:  # without its newline: whole or torn
-        records += _decode(rest)[0]
+        records += decode(rest)[0]
     if garbage:
         warn(f"{file}: {garbage} line(s) are no records and were skipped")
     return records
 
 
-def _decode(block: bytes) -> tuple[list[dict[str, Any]], int]:
+def decode(block: bytes) -> tuple[list[dict[str, Any]], int]:
     """The records of whole lines, and how many lines were none."""
     try:
         # One call for the whole block; the counts agree unless a broken line hid its neighbour.

@@ -245,6 +245,8 @@ class Run:
             ending = {"status": "failed" if cause else "completed", **self._times(), "cause": cause}
         if self._capture is not None:
             self._document.update(ending)  # should the process be killed while the rest is written
+            if self._upkeep is not None and not hurried:
+                self._upkeep.begin_to_close()
             self._capture.finish(HURRIED_PATIENCE if hurried else CAPTURE_LIMIT)
         self._close(ending, hurried)
 

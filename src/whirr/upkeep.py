@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import orjson
 
@@ -57,6 +57,7 @@ class Upkeep:
         self._config = config
         self._sampling = system_metrics
         self._sampled = False
+        self._sampling_since = monotonic()
         self._sampler: Sampler | None = None
         self._console: ConsoleTee | None = None
         self._complained = False
@@ -135,13 +136,17 @@ class Upkeep:
 
         sampler = Sampler(self._folder)
         sampler.sample()
+        self._sampling_since = monotonic()
         return sampler
 
+    def begin_to_close(self) -> None:
+        """A run that ends before its first sample was due starts one now, while the capture still works."""
+        with self._lock:
+            if self._sampler is None:
+                self._sample()
+
     def _sample_once(self) -> None:
-        """A short run ends before its first sample was due."""
-        if self._sampling and self._sampler is None:
-            self._sample()
-            sleep(SHORTEST_SPAN)
+        sleep(max(SHORTEST_SPAN - (monotonic() - self._sampling_since), 0.0))
         self._sample()
 
     def _settle_console(self) -> None:
@@ -153,7 +158,7 @@ class Upkeep:
         with self._lock:
             try:
                 self._mend()
-                if not self._sampled and not hurried:
+                if self._sampler is not None and not self._sampled and not hurried:
                     self._sample_once()
             except OSError as error:
                 self._complain(error)

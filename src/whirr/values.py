@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Set, Sized
 from datetime import date, time
 from enum import Enum
-from fractions import Fraction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def scalar(value: Any) -> Any:
             raise TypeError(f"{type(value).__name__} is not a single value: {error}") from None
         if isinstance(found, bool | int | float | str):
             return found
-    elif isinstance(value, float | Fraction) or type(value).__name__ == "Decimal":
+    elif isinstance(value, float) or type(value).__name__ in ("Decimal", "Fraction"):
         return float(value)
     raise TypeError(f"{type(value).__name__} is not a number, text or bool")
 
