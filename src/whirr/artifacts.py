@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
@@ -30,11 +31,11 @@ def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) 
     return target
 
 
-def save(source: Path, target: Path, skip: Path) -> None:
+def save(source: Path, target: Path, skip: Iterable[Path] = ()) -> None:
     """Copy a file or folder to ``target``, replacing what stands there only when the copy is whole.
 
     Args:
-        skip: a folder that is left out when it lies inside ``source`` (the runs themselves).
+        skip: folders that are left out when they lie inside ``source`` (the runs themselves).
 
     Raises:
         OSError: ``source`` cannot be read, or the copy cannot be written.
@@ -76,10 +77,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _copy_folder(source: Path, target: Path, skip: Path) -> None:
+def _copy_folder(source: Path, target: Path, skip: Iterable[Path]) -> None:
     import shutil
 
-    hidden = os.path.realpath(skip)
+    hidden = {os.path.realpath(folder) for folder in skip}
 
     def left_out(folder: str, names: list[str]) -> set[str]:
         return {name for name in names if not _wanted(os.path.join(folder, name), hidden)}
@@ -87,9 +88,9 @@ def _copy_folder(source: Path, target: Path, skip: Path) -> None:
     shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out, ignore_dangling_symlinks=True)
 
 
-def _wanted(path: str, hidden: str) -> bool:
+def _wanted(path: str, hidden: set[str]) -> bool:
     """Files and folders; no sockets, pipes or devices, and not the runs themselves."""
-    return (os.path.isfile(path) or os.path.isdir(path)) and os.path.realpath(path) != hidden
+    return (os.path.isfile(path) or os.path.isdir(path)) and os.path.realpath(path) not in hidden
 
 
 def _copy_file(source: str, target: str) -> str:

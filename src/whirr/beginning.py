@@ -77,6 +77,7 @@ def write(
     try:
         write_atomic(place.folder / CONFIG, config_bytes)
         write_atomic(place.folder / META, dumps(content))
+        document.set_space_aside()
     except OSError as error:
         raise cannot_write(place.folder, error) from None
     began = monotonic() - _age(content["started_at"])

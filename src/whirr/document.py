@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+RESERVE = ".reserve"
+RESERVED_BYTES = 2**15
+
+
 class Document:
     """``meta.json`` or ``writer.<writer>.json`` of a run in this process.
 
@@ -25,6 +29,7 @@ class Document:
         self.path = path
         self.content = content
         self.unsaved = False
+        self._reserve = path.with_name(RESERVE)
         self._lock = threading.RLock()
 
     def update(self, changes: dict[str, Any], *, durable: bool = False) -> None:
@@ -46,6 +51,22 @@ class Document:
             self.unsaved = False
             return True
 
-    def renew_lock(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+    def set_space_aside(self) -> None:
+        """Take some disk space now, so that the ending can be written even if the disk is full by then.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self._reserve.write_bytes(bytes(RESERVED_BYTES))
+
+    def end(self, changes: dict[str, Any], *, durable: bool) -> None:
+        """The last update; it may use the space set aside."""
+        with self._lock:
+            self.content = {**self.content, **changes}
+            saved = self.save(durable=durable)
+            try:
+                self._reserve.unlink(missing_ok=True)
+            except OSError:
+                return  # a lost file system: save() has said so
+            if not saved:
+                self.save(durable=durable)

@@ -12,7 +12,7 @@ from whirr import artifacts, beginning, causes, clock, session
 from whirr.config import Settings
 from whirr.document import Document
 from whirr.errors import NoActiveRun, NotAMapping, RunFinished, warn
-from whirr.folder import METRICS, read_meta, read_metrics
+from whirr.folder import ARTIFACTS, METRICS, read_meta, read_metrics
 from whirr.metrics import MetricsWriter
 from whirr.opening import open_place
 from whirr.upkeep import CAPTURE_LIMIT, Capture, Upkeep
@@ -204,7 +204,7 @@ class Run:
             return target
         source.stat()
         try:
-            artifacts.save(source, target, self._root or self.run_dir)
+            artifacts.save(source, target, skip=[self._root or self.run_dir, self.run_dir / ARTIFACTS])
         except OSError as error:
             if not os.access(source, os.R_OK):
                 raise
@@ -263,7 +263,7 @@ class Run:
             ending = {**ending, "dropped_records": lost}
             warn(f"run {self._run_id}: {lost} record(s) could not be written and are lost")
         if self._upkeep is not None or lost or ending["cause"] or self._document.content.get("summary"):
-            self._document.update(ending, durable=not hurried)
+            self._document.end(ending, durable=not hurried)
 
     @property
     def in_trouble(self) -> bool:
