@@ -32,9 +32,7 @@ class Start:
         monotonic: the start on the clock that never steps.
     """
 
-    def __init__(
-        self, config: ReadOnlyDict, config_bytes: bytes, document: Document, monotonic: float
-    ) -> None:
+    def __init__(self, config: ReadOnlyDict, config_bytes: bytes, document: Document, monotonic: float) -> None:
         self.config = config
         self.config_bytes = config_bytes
         self.document = document

@@ -8,13 +8,14 @@ in place, and its spelling stands under ``_nonfinite``, so that other JSON reade
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
+from enum import Enum
 
 import orjson
 
 from whirr.errors import NotAMapping, warn
-from whirr.values import scalar
+from whirr.values import DEEPEST, scalar, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class Encoder:
                 hint='write run.log({"loss": loss}, step=step)',
             )
         flat: dict[str, Any] = {}
-        for name in metrics.keys():  # noqa: SIM118 - a pandas Series iterates over its values
-            self._flatten(flat, _name(name), metrics[name])
+        self._flatten(flat, "", metrics, ())
         return self._line(index, moment, flat, self._step(flat, step))
 
     def _line(self, index: int, moment: datetime, flat: dict[str, Any], step: Any) -> bytes:
@@ -60,7 +60,7 @@ class Encoder:
             record[STEP] = step
         non_finite = {}
         for name, value in flat.items():
-            free = USER_PREFIX + name if name in RESERVED else name
+            free = _free(name, record.keys() | RESERVED) if name in RESERVED or name in record else name
             if isinstance(value, float) and not math.isfinite(value):
                 non_finite[free] = str(value)
                 value = None
@@ -74,29 +74,30 @@ class Encoder:
         if step is None:
             return flat.pop(STEP) if _is_number(flat.get(STEP)) else None
         try:
-            number = step if type(step) in (int, float) else scalar(step)
-        except TypeError:
+            number = _value(step)
+        except Exception:
             number = None
         if _is_number(number):
             return number
-        self._complain(STEP, f"step={step!r:.60} is not a finite number; the record is kept without a step")
+        self._complain(STEP, f"step={show(step):.60} is not a finite number; the record is kept without a step")
         return None
 
-    def _flatten(self, flat: dict[str, Any], name: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key in value:
-                self._flatten(flat, f"{name}/{_name(key)}", value[key])
-            return
-        try:
-            items = _sequence(value)
-            if items is None:
-                flat[USER_PREFIX + name if name in flat else name] = _value(value)
-                return
-        except Exception as error:
-            self._complain(name, f"metric {name!r} is not kept: {error}")
-            return
-        for position, item in enumerate(items):
-            self._flatten(flat, f"{name}/{position}", item)
+    def _flatten(self, flat: dict[str, Any], prefix: str, metrics: Any, above: tuple[int, ...]) -> None:
+        for key in list(metrics.keys()):  # asked for: a pandas Series iterates over its values
+            name = prefix + _name(key)
+            try:
+                self._add(flat, name, metrics[key], above)
+            except Exception as error:
+                self._complain(name, f"metric {name!r} is not kept: {_reason(error)}")
+
+    def _add(self, flat: dict[str, Any], name: str, value: Any, above: tuple[int, ...]) -> None:
+        if id(value) in above or len(above) > DEEPEST:
+            raise TypeError("it is nested too deeply")
+        parts = value if isinstance(value, Mapping) else _sequence(value)
+        if parts is None:
+            flat[_free(name, flat)] = _value(value)
+        else:
+            self._flatten(flat, f"{name}/", parts, (*above, id(value)))
 
     def _complain(self, name: str, text: str) -> None:
         if name not in self._warned:
@@ -105,15 +106,29 @@ class Encoder:
 
 
 def _name(key: Any) -> str:
-    return str(key).encode("utf-8", "backslashreplace").decode()
+    text = key if isinstance(key, str) else show(key)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    while name in taken:
+        name = USER_PREFIX + name
+    return name
+
+
+def _reason(error: Exception) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return type(error).__name__
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _sequence(value: Any) -> list[Any] | tuple[Any, ...] | None:
-    """The items of a short list, tuple or array; None for a single value."""
+def _sequence(value: Any) -> dict[int, Any] | None:
+    """The items of a short list, tuple or array by position; None for a single value."""
     if not isinstance(value, list | tuple):
         if not getattr(value, "shape", None) or math.prod(value.shape) == 1:
             return None
@@ -121,14 +136,16 @@ def _sequence(value: Any) -> list[Any] | tuple[Any, ...] | None:
             value = value.tolist()
     if not isinstance(value, list | tuple) or len(value) > LONGEST_SEQUENCE:
         raise TypeError(f"it has more than {LONGEST_SEQUENCE} values; save large arrays with save_artifact()")
-    return value
+    return dict(enumerate(value))
 
 
 def _value(value: Any) -> bool | int | float | str | None:
+    if isinstance(value, Enum):
+        value = value.value
     if value is None or isinstance(value, bool):
         return value
     if type(value) not in (int, float, str):
-        value = value.value if hasattr(value, "value") and hasattr(value, "name") else scalar_or_text(value)
+        value = scalar_or_text(value)
     if isinstance(value, bool | float):
         return value
     if isinstance(value, int):

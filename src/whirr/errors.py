@@ -104,7 +104,7 @@ def warn(text: str) -> None:
             warnings.warn(text, WhirrWarning, stacklevel=_first_frame_outside())
         except Warning:
             sys.stderr.write(f"whirr: warning: {text}\n")
-    except Exception:  # noqa: S110 - nowhere is left to say it: stderr is closed or full
+    except Exception:  # nowhere is left to say it: stderr is closed or full
         pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -73,10 +74,8 @@ def write_atomic(path: Path | str, data: bytes, *, durable: bool = False) -> Non
 
 
 def _remove(path: str) -> None:
-    try:
+    with suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass
 
 
 def write_all(handle: int, data: bytes) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, sleep
 
@@ -138,7 +139,9 @@ class MetricsWriter:
                     return False
                 self._in_trouble(error)
                 written = 0
-            self._wait(line)
+            # Never dropped, however long: part of it may stand in the file already.
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
             self._started = written
             return True
 
@@ -146,9 +149,7 @@ class MetricsWriter:
         if self._waiting_bytes + len(line) > self.room:
             self.dropped += 1
             if self.dropped == 1:
-                warn(
-                    f"{self.path} cannot be written and memory for waiting records is used up: records are dropped"
-                )
+                warn(f"{self.path} cannot be written and memory for waiting records is used up: records are dropped")
             return
         self._waiting.append(line)
         self._waiting_bytes += len(line)
@@ -196,10 +197,6 @@ class MetricsWriter:
             fresh = _open(self.path)
         except OSError:
             return
-        try:
-            _lock(fresh)
-        except OSError:
-            pass  # our own old descriptor holds the lock: the file is still the same
         _, whole = _last_index(fresh)
         if whole or not self._started:
             self._started = 0
@@ -208,6 +205,8 @@ class MetricsWriter:
                 self._waiting_bytes += 1
         os.dup2(fresh, self._fd, inheritable=False)
         os.close(fresh)
+        with suppress(BlockingIOError):  # the old descriptor's lock went with it
+            _lock(self._fd)
 
     def restore(self) -> None:
         """Write the whole file anew after somebody deleted it; its old content is read from the kept descriptor.
@@ -231,8 +230,12 @@ class MetricsWriter:
         except OSError:
             return False
 
-    def close(self, patience: float = 0.0) -> int:
-        """Write what waits, for at most ``patience`` seconds, and close; gives the number of records lost in all."""
+    def close(self, patience: float = 0.0, *, durable: bool = False) -> int:
+        """Write what waits, for at most ``patience`` seconds, and close; gives the number of records lost in all.
+
+        Args:
+            durable: bring the file to the disk, so that it survives a power cut.
+        """
         with self._lock:
             if self._fd == CLOSED:
                 return self.dropped
@@ -242,12 +245,11 @@ class MetricsWriter:
             self.dropped += len(self._waiting)
             self._waiting.clear()
             fd, self._fd = self._fd, CLOSED
+            if durable:
+                with suppress(OSError):  # the lines are in the kernel; a failing disk is told by those that waited
+                    os.fdatasync(fd)
             _close(fd)
             return self.dropped
-
-    def sync(self) -> None:
-        """Bring the file to the disk, so that it survives a power cut; raises OSError when it cannot."""
-        os.fdatasync(self._fd)
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's file, its lock and its waiting lines."""

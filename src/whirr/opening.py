@@ -34,9 +34,7 @@ class Place:
         launch: what the ranks of one distributed job have in common, or None.
     """
 
-    def __init__(
-        self, folder: Path, root: Path, run_id: str, *, adopted: bool, rank: int, launch: str | None
-    ) -> None:
+    def __init__(self, folder: Path, root: Path, run_id: str, *, adopted: bool, rank: int, launch: str | None) -> None:
         self.folder = folder
         self.root = root
         self.run_id = run_id

@@ -55,9 +55,7 @@ class Run:
         UsageError: a ``WHIRR_*`` variable has a value that means nothing.
     """
 
-    def __init__(
-        self, name: str | None = None, config: Any = None, tags: Iterable[str] | None = None
-    ) -> None:
+    def __init__(self, name: str | None = None, config: Any = None, tags: Iterable[str] | None = None) -> None:
         self._begin(name, config, tags)
 
     def _begin(
@@ -258,7 +256,7 @@ class Run:
             self._upkeep.close(hurried=hurried)
         lost = 0
         if self._metrics is not None:
-            lost = self._metrics.close(HURRIED_PATIENCE if hurried else FINISH_PATIENCE)
+            lost = self._metrics.close(HURRIED_PATIENCE if hurried else FINISH_PATIENCE, durable=not hurried)
         if lost:
             ending = {**ending, "dropped_records": lost}
             warn(f"run {self._run_id}: {lost} record(s) could not be written and are lost")
@@ -360,9 +358,7 @@ def init(
         UsageError: a ``WHIRR_*`` variable has a value that means nothing.
     """
     run = Run.__new__(Run)
-    run._begin(
-        name, config, tags, system_metrics=system_metrics, capture_git=capture_git, capture_pip=capture_pip
-    )
+    run._begin(name, config, tags, system_metrics=system_metrics, capture_git=capture_git, capture_pip=capture_pip)
     return run
 
 
@@ -388,9 +384,7 @@ def summary(metrics: Mapping[str, Any]) -> None:
     _current("summary").summary(metrics)
 
 
-def save_artifact(
-    source_path: str | os.PathLike[str], artifact_name: str | os.PathLike[str] | None = None
-) -> Path:
+def save_artifact(source_path: str | os.PathLike[str], artifact_name: str | os.PathLike[str] | None = None) -> Path:
     """``Run.save_artifact`` of the current run; raises NoActiveRun without one."""
     return _current("save_artifact").save_artifact(source_path, artifact_name)
 

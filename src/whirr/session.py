@@ -76,9 +76,7 @@ class Session:
             self._open.append(run)
             if self._keeper is None:
                 self._wake.clear()
-                self._keeper = threading.Thread(
-                    target=self._keep, args=(interval,), name="whirr", daemon=True
-                )
+                self._keeper = threading.Thread(target=self._keep, args=(interval,), name="whirr", daemon=True)
                 self._keeper.start()
 
     def join(self, run: Ticking) -> None:

@@ -104,9 +104,7 @@ class Upkeep:
         """Bring the folder back when somebody deleted it under the run: the run lives, and so do its records."""
         if not self._metrics.deleted():
             return
-        self._complain(
-            FileNotFoundError(2, "the run's folder was deleted while it runs, and is written anew")
-        )
+        self._complain(FileNotFoundError(2, "the run's folder was deleted while it runs, and is written anew"))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._metrics.restore()
         write_atomic(self._folder / CONFIG, self._config)

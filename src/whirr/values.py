@@ -109,7 +109,7 @@ def to_plain(value: Any, _above: tuple[int, ...] = ()) -> Any:
     try:
         return _plain_object(value, (*_above, id(value)))
     except Exception:
-        return _text(value)
+        return show(value)
 
 
 def _plain_object(value: Any, above: tuple[int, ...]) -> Any:
@@ -133,7 +133,7 @@ def _plain_object(value: Any, above: tuple[int, ...]) -> Any:
     try:
         return to_plain(scalar(value), above)
     except TypeError:
-        return [to_plain(item, above) for item in value] if _is_sequence(value) else _text(value)
+        return [to_plain(item, above) for item in value] if _is_sequence(value) else show(value)
 
 
 def _is_sequence(value: Any) -> bool:
@@ -160,7 +160,8 @@ def _key(key: Any) -> str:
     return key if type(key) is str else str(to_plain(key))
 
 
-def _text(value: Any) -> str:
+def show(value: Any) -> str:
+    """The ``repr`` of anything, shortened; never raises."""
     try:
         text = repr(value)
     except Exception:
