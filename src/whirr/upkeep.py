@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whirr.sampler import Sampler
 
 CAPTURE_LIMIT = 10.0
+ROUND_LIMIT = 2.0
 SHORTEST_SPAN = 0.03
 HEAD_START = 0.02
 """Seconds that the capture lets the training program go ahead, so that ``init`` returns at once."""
@@ -139,9 +140,12 @@ class Upkeep:
 
     def begin_to_close(self) -> None:
         """A run that ends before its first sample was due starts one now, while the capture still works."""
-        with self._lock:
-            if self._sampler is None:
-                self._sample()
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._sampler is None:
+                    self._sample()
+            finally:
+                self._lock.release()
 
     def _sample_once(self) -> None:
         sleep(max(SHORTEST_SPAN - (monotonic() - self._sampling_since), 0.0))
@@ -153,18 +157,21 @@ class Upkeep:
 
     def close(self, *, hurried: bool) -> None:
         """The last round: at least one sample a run, unless the process is about to be killed."""
-        with self._lock:
-            try:
-                self._mend()
-                if self._sampler is not None and not self._sampled and not hurried:
-                    self._sample_once()
-            except OSError as error:
-                self._complain(error)
+        quiet = self._lock.acquire(timeout=ROUND_LIMIT)  # a round may hang in a driver
+        try:
+            self._mend()
+            if quiet and self._sampler is not None and not self._sampled and not hurried:
+                self._sample_once()
+        except OSError as error:
+            self._complain(error)
+        finally:
+            self._sampling = False
             if self._console is not None:
                 self._console.stop()
             if self._sampler is not None:
                 self._sampler.close()
-            self._sampling = False
+            if quiet:
+                self._lock.release()
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
