@@ -21,8 +21,6 @@ from whirr.metrics import MetricsWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from whirr.console import ConsoleTee
     from whirr.sampler import Sampler
 
@@ -58,6 +56,7 @@ class Upkeep:
         self._config = config
         self._sampling = system_metrics
         self._sampled = False
+        self._cut = False
         self._sampling_since = monotonic()
         self._sampler: Sampler | None = None
         self._console: ConsoleTee | None = None
@@ -128,7 +127,20 @@ class Upkeep:
         sample = self._sampler.sample()
         self._sampled = True
         if sample:
-            append_line(self._folder / SYSTEM, sample)
+            self._append_sample(orjson.dumps(sample, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _append_sample(self, line: bytes) -> None:
+        """A full disk can cut a line: the next one then begins on a line of its own."""
+        path = self._folder / SYSTEM
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            write_all(handle, b"\n" + line if self._cut else line)
+            self._cut = False
+        except OSError:
+            self._cut = True
+            raise
+        finally:
+            os.close(handle)
 
     def _begin_sampling(self) -> Sampler:
         from whirr.sampler import Sampler
@@ -174,15 +186,6 @@ class Upkeep:
                 self._lock.release()
 
 
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one JSON line; raises OSError when it cannot be written."""
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        write_all(handle, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-    finally:
-        os.close(handle)
-
-
 class Capture:
     """Records what the run was started from, in a thread that ends when all is on disk.
 
@@ -199,6 +202,7 @@ class Capture:
             self._tasks.append(self._git)
         if pip and not (folder / REQUIREMENTS).exists():
             self._tasks.append(self._packages)
+        self._tasks.append(self._gpus)  # last: a driver that hangs costs nothing but itself
         self._working_folder = Path(os.getcwd())
         self._go = threading.Event()
         self._thread = threading.Thread(target=self._work, name="whirr-capture", daemon=True)
@@ -211,26 +215,38 @@ class Capture:
 
     def _work(self) -> None:
         self._go.wait(HEAD_START)
+        self._deadline = monotonic() + CAPTURE_LIMIT
         for task in self._tasks:
             try:
                 task()
             except Exception as error:
                 warn(f"not everything about this run's origin could be recorded: {error}")
 
+    def _left(self) -> float:
+        """Seconds left to the capture."""
+        return max(self._deadline - monotonic(), 0.1)
+
+    def _gpus(self) -> None:
+        from whirr.capture import gpus
+
+        found = self._document.content["environment"]
+        devices = {**found["cuda_devices"], **gpus(self._left())}
+        self._document.update({"environment": {**found, "cuda_devices": devices}})
+
     def _environment(self) -> None:
         from whirr.capture import environment
 
-        self._document.update({"environment": environment()})
+        self._document.update({"environment": environment(with_gpus=False)})
 
     def _git(self) -> None:
         from whirr.capture import git_info
 
-        found = git_info(self._working_folder, self._folder / PATCH, limit_s=CAPTURE_LIMIT)
+        found = git_info(self._working_folder, self._folder / PATCH, limit_s=self._left())
         if found is not None:
             self._document.update({"git_info": found})
 
     def _packages(self) -> None:
         from whirr.capture import packages
 
-        text = "".join(f"{line}\n" for line in packages(limit_s=CAPTURE_LIMIT))
+        text = "".join(f"{line}\n" for line in packages(limit_s=self._left()))
         write_atomic(self._folder / REQUIREMENTS, text.encode("utf-8", "backslashreplace"))
