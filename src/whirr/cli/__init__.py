@@ -1,0 +1,88 @@
+"""The ``whirr`` command: one small module per subcommand, and what they share.
+
+Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 the command line cannot be
+understood, 3 not found or ambiguous, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from importlib import import_module
+
+import click
+
+import whirr
+from whirr.cli.screen import complain, emit
+from whirr.errors import Ambiguous, NotFound, UsageError, WhirrError
+
+DONE, FAILED, MISUSED, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
+
+COMMANDS = ("runs", "show")
+"""The subcommands; each is ``command`` in the module of its name, imported when it is needed."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"whirr.cli.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found or ambiguous.",
+)
+@click.version_option(whirr.__version__, message="whirr %(version)s")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """Track machine-learning experiments: plain files, nothing lost."""
+    if context.invoked_subcommand is None:
+        emit(context.get_help())
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    # A command that lists and leaves has no use for a collector; a long-running one turns it on again.
+    gc.disable()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and give its exit code; what goes wrong is said on stderr."""
+    try:
+        result = program.main(arguments, prog_name="whirr", standalone_mode=False)
+        return result if isinstance(result, int) else DONE
+    except WhirrError as error:
+        complain(str(error), error.hint)
+        return _code(error)
+    except click.ClickException as error:
+        return _misused(error)
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted")
+        return INTERRUPTED
+
+
+def _code(error: WhirrError) -> int:
+    if isinstance(error, UsageError):
+        return MISUSED
+    return NOT_FOUND if isinstance(error, NotFound | Ambiguous) else FAILED
+
+
+def _misused(error: click.ClickException) -> int:
+    """Say what the parser of the command line did not understand."""
+    text = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "whirr"
+    complain(text[:1].lower() + text[1:], f"see {path} --help")
+    return error.exit_code

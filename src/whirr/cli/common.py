@@ -1,0 +1,109 @@
+"""What several commands share: where the runs are, and how a run's parts are put into words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from whirr import clock
+from whirr.cli.screen import clean, emit
+from whirr.config import Settings
+from whirr.errors import NotFound
+from whirr.folder import ROOT, RUNS, find_root
+from whirr.index import RunEntry
+
+folder_option = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The .whirr folder, or a folder in or above which it lies.",
+)
+json_option = click.option("--json", is_flag=True, help="Print JSON instead.")
+
+
+def root_of(folder: Path | None) -> Path:
+    """The ``.whirr`` folder a command works on; it may not exist when none was asked for.
+
+    Raises:
+        NotFound: ``folder`` was asked for and neither is nor holds a ``.whirr`` folder.
+    """
+    if folder is None:
+        return find_root(Settings.from_env())
+    for root in (folder / ROOT, folder):
+        if (root / RUNS).is_dir():
+            return root
+    root = find_root(Settings({}), folder)
+    if folder.is_dir() and root.is_dir():
+        return root
+    raise NotFound(f"there is no {ROOT} folder at {folder}", hint="give the folder your script ran in")
+
+
+BRIEF = {"killed": "killed", "interrupt": "interrupted", "out-of-memory": "out of memory"}
+"""Causes whose own message is longer than a table wants."""
+
+
+def status_words(run: RunEntry) -> str:
+    """The status, with a short cause where the run did not end well."""
+    if run.status == "unknown" and run.problems:
+        return f"unknown: {clean(run.problems[0])}"
+    cause = run.record.get("cause")
+    if not isinstance(cause, dict) or run.status in ("running", "completed"):
+        return run.status
+    kind = str(cause.get("kind"))
+    message = str(cause.get("message") or "").partition("\n")[0]
+    if kind == "exception":
+        message = f"{cause.get('type')}: {message}" if message else str(cause.get("type"))
+    return f"{run.status}: {clean(BRIEF.get(kind) or message or kind)}"
+
+
+def age(stamp: Any, now: float) -> str:
+    """How long ago a stamp was: ``12s ago``, ``3h ago``, ``5d ago``, then its date."""
+    try:
+        seconds = now - clock.epoch(stamp)
+    except (TypeError, ValueError):
+        return ""
+    if seconds < 0:
+        return "now" if seconds > -60 else str(stamp)[:10]
+    for unit, length, limit in (("s", 1, 60), ("m", 60, 3600), ("h", 3600, 86400), ("d", 86400, 30 * 86400)):
+        if seconds < limit:
+            return f"{int(seconds // length)}{unit} ago"
+    return str(stamp)[:10]
+
+
+def duration(seconds: Any) -> str:
+    """A duration for people; nothing where there is none."""
+    return clock.format_duration(seconds) if isinstance(seconds, int | float) else ""
+
+
+def as_json(run: RunEntry) -> dict[str, Any]:
+    """One run as ``whirr runs --json`` and ``whirr show --json`` give it."""
+    record = run.record
+    return {
+        "run_id": run.id,
+        "name": run.name,
+        "status": run.status,
+        "cause": record.get("cause"),
+        "started_at": record.get("started_at"),
+        "finished_at": record.get("finished_at"),
+        "last_seen_at": record.get("last_seen_at"),
+        "duration_seconds": record.get("duration_seconds"),
+        "tags": run.tags,
+        "config": run.config,
+        "summary": run.summary,
+        "metrics": {name: metric.as_dict() for name, metric in run.metrics.items()},
+        "git_info": record.get("git_info"),
+        "job_id": record.get("job_id"),
+        "path": os.path.abspath(run.path),
+        "problems": run.problems,
+    }
+
+
+def print_json(value: Any) -> None:
+    """Print a document as indented JSON."""
+    import orjson
+
+    emit(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,384 @@
+"""All runs of a ``.whirr`` folder, newest first, without opening thousands of files.
+
+The run folders are the truth. A pack in ``cache/`` remembers what was read from them. Documents are
+replaced by renaming, which changes the modification time of their folder: a listing of unchanged runs
+costs one ``stat`` a run and opens nothing. A record is decoded when it is looked at; only then the two
+documents themselves are checked (someone may have edited them in place), and the status of a run that
+says ``running`` is judged, never remembered.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from functools import cached_property
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from whirr import clock
+from whirr.derive import Derived, State, ends, signature_of, summarise, unread
+from whirr.errors import Ambiguous, FolderError, NotFound
+from whirr.folder import CACHE, CONFIG, FURTHER_WRITER, META, RUNS, judge
+from whirr.pack import Packed, read_pack, write_pack
+
+FORMAT = 1
+SETTLED_NS = 2_000_000_000
+"""A folder that changed this recently may change again in the same tick of the file system's clock."""
+
+UNSETTLED = 0
+"""The signature that no folder has: the record is read anew at the next listing."""
+
+READ_AT_ONCE = 2**24
+"""Bytes of metrics a listing reads of one run only to show their last values."""
+
+MANY = 500
+"""So many folders to read anew are worth starting threads for."""
+
+READERS = 4
+
+UNKNOWN = "unknown"
+"""The status word of a run whose ``meta.json`` cannot be read."""
+
+SEEN = "_seen"
+"""The key of a record under which the signature of its documents stands."""
+
+
+_ORDER = attrgetter("order")
+
+
+class RunEntry:
+    """One run of a listing; everything but its id is read when asked for.
+
+    Attributes:
+        id: the name of its folder.
+    """
+
+    def __init__(self, index: RunIndex, run_id: str, packed: Packed) -> None:
+        self._index = index
+        self._packed = packed
+        self.id = run_id
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self._index.folder / self.id
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """``meta.json`` as judged now, with ``config`` and ``problems``; non-finite floats spelled out."""
+        record = self._index.record(self.id, self._packed.data)
+        return judge(record, self.path) if record.get("status") == "running" else record
+
+    @property
+    def status(self) -> str:
+        """``running``, ``completed``, ``failed``, ... or ``unknown`` where ``meta.json`` is broken."""
+        return str(self.record.get("status") or UNKNOWN)
+
+    @property
+    def name(self) -> str | None:
+        """The name given to the run, if any."""
+        return self.record.get("name")
+
+    @property
+    def tags(self) -> list[str]:
+        """The run's tags."""
+        return [str(tag) for tag in _as(list, self.record.get("tags"))]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the program itself put into the summary."""
+        summary: dict[str, Any] = _as(dict, self.record.get("summary"))
+        return summary
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run's configuration."""
+        config: dict[str, Any] = _as(dict, self.record.get("config"))
+        return config
+
+    @cached_property
+    def metrics(self) -> dict[str, Derived]:
+        """What whirr derives from the logged rows, by metric; read on first use, then only what was added."""
+        return self._index.derived(self)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the run's files, one line each."""
+        problems: list[str] = _as(list, self.record.get("problems"))
+        return problems
+
+
+def _as(kind: type[Any], value: Any) -> Any:
+    """``value`` where it has the kind it should have; a foreign ``meta.json`` may hold anything."""
+    return value if isinstance(value, kind) else kind()
+
+
+class RunIndex:
+    """The runs below one ``.whirr`` folder.
+
+    Args:
+        root: the ``.whirr`` folder; it need not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / RUNS
+        self._folder = os.fspath(self.folder)
+        self._runs_file = root / CACHE / f"runs-index.{FORMAT}"
+        self._metrics_file = root / CACHE / f"metrics-index.{FORMAT}"
+        self._runs: dict[str, Packed] = {}
+        self._runs_changed = False
+        self._metrics: dict[str, Packed] | None = None
+        self._metrics_changed = False
+
+    def runs(self) -> list[RunEntry]:
+        """Every run, newest first; a folder with broken files is among them, with its problems.
+
+        Raises:
+            FolderError: the folder of the runs exists and cannot be read.
+        """
+        kept = read_pack(self._runs_file)
+        found, fresh = _refresh(self._folder, kept)
+        # Written in this order, a pack comes back sorted but for what is new.
+        order = sorted(zip(map(_ORDER, found.values()), found, strict=True), reverse=True)
+        self._runs = {name: found[name] for _, name in order}
+        self._runs_changed = fresh > 0 or len(found) != len(kept)
+        self.save()
+        return [RunEntry(self, name, packed) for name, packed in self._runs.items()]
+
+    def record(self, run_id: str, data: bytes | memoryview) -> dict[str, Any]:
+        """A record decoded, read anew where a document was changed in place."""
+        folder = f"{self._folder}/{run_id}"
+        record = _decoded(data)
+        if record.pop(SEEN, None) != _documents_signature(folder):
+            self._runs[run_id] = _read(folder, UNSETTLED)
+            self._runs_changed = True
+            record = _decoded(self._runs[run_id].data)
+            del record[SEEN]
+        return record
+
+    def derived(self, entry: RunEntry) -> dict[str, Derived]:
+        """The derived metrics of one run; what was read is remembered until ``save``."""
+        path = os.fspath(entry.path)
+        signature = signature_of(path)
+        state, known = self._state(entry.id)
+        metrics, grown = summarise(path, state, unchanged=known == signature)
+        if grown:
+            self._packed[entry.id] = Packed(signature, "", orjson.dumps(grown))
+            self._metrics_changed = True
+        return metrics
+
+    def latest(self, entry: RunEntry) -> dict[str, Any]:
+        """The last value of each metric of one run, in bounded time.
+
+        Where much was never read, only the end of the files is looked at: a metric that was not logged
+        for a long time is then missing.
+        """
+        path = os.fspath(entry.path)
+        long = unread(path, self._state(entry.id)[0]) > READ_AT_ONCE
+        metrics = ends(path) if long else entry.metrics
+        return {name: metric.last for name, metric in metrics.items()}
+
+    def _state(self, run_id: str) -> tuple[State, int | None]:
+        packed = self._packed.get(run_id)
+        state = _decoded(packed.data) if packed else {}
+        return state, packed.signature if packed and state else None
+
+    @property
+    def _packed(self) -> dict[str, Packed]:
+        if self._metrics is None:
+            self._metrics = read_pack(self._metrics_file)
+        return self._metrics
+
+    def save(self) -> None:
+        """Keep what was read for the next listing; where the folder is read-only nothing is kept."""
+        if self._runs_changed:
+            write_pack(self._runs_file, self._runs)
+            self._runs_changed = False
+        if self._metrics is not None and self._metrics_changed:
+            alive = {name: packed for name, packed in self._metrics.items() if name in self._runs}
+            write_pack(self._metrics_file, alive)
+            self._metrics_changed = False
+
+    def find(self, reference: str) -> RunEntry:
+        """The run meant by an id, the start or the last part of an id, an exact name, or ``-`` (the newest).
+
+        Raises:
+            NotFound: no run fits.
+            Ambiguous: several do.
+        """
+        entries = self.runs()
+        if not entries:
+            raise NotFound(f"there are no runs in {self.root}", hint="start one with whirr.init() in your script")
+        if reference == "-":
+            return entries[0]
+        fitting: list[RunEntry] = []
+        # Names come last: to know them every record must be decoded.
+        for fits in (_is_id, _is_part, _is_name):
+            matches = [entry for entry in entries if fits(entry, reference)]
+            if len(matches) == 1:
+                return matches[0]
+            fitting += matches
+        if fitting:
+            raise Ambiguous(f"{reference!r} fits {len(fitting)} runs", hint=_candidates(fitting))
+        raise NotFound(f"no run fits {reference!r} in {self.root}", hint="whirr runs lists them")
+
+
+def _is_id(entry: RunEntry, reference: str) -> bool:
+    return entry.id == reference
+
+
+def _is_part(entry: RunEntry, reference: str) -> bool:
+    return bool(reference) and (entry.id.startswith(reference) or entry.id.endswith(f"-{reference}"))
+
+
+def _is_name(entry: RunEntry, reference: str) -> bool:
+    return entry.name == reference
+
+
+def _candidates(entries: list[RunEntry], shown: int = 8) -> str:
+    names = [f"{entry.id} ({entry.name})" if entry.name else entry.id for entry in entries[:shown]]
+    more = f" and {len(entries) - shown} more" if len(entries) > shown else ""
+    return f"say which: {', '.join(names)}{more}"
+
+
+def _decoded(data: bytes | memoryview) -> dict[str, Any]:
+    """A remembered record; empty where the cache was damaged."""
+    try:
+        found: dict[str, Any] = _as(dict, orjson.loads(data))
+    except ValueError:
+        return {}
+    return found
+
+
+def _refresh(folder: str, kept: dict[str, Packed]) -> tuple[dict[str, Packed], int]:
+    """The records of all run folders, the kept ones first, and how many were read anew."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return {}, 0
+    except OSError as error:
+        raise FolderError(f"cannot read {folder}: {error.strerror}") from None
+    found: dict[str, Packed] = {}
+    changed: dict[str, int] = {}
+    look = os.stat
+    try:
+        there = dict.fromkeys(os.listdir(handle))
+        for name in [name for name in kept if name in there] + [name for name in there if name not in kept]:
+            try:
+                status = look(name, dir_fd=handle)
+            except OSError:
+                continue
+            packed = kept.get(name)
+            if packed is not None and packed.signature == status.st_mtime_ns:
+                found[name] = packed
+            elif stat.S_ISDIR(status.st_mode) and _is_run_id(name):
+                changed[name] = status.st_mtime_ns
+    finally:
+        os.close(handle)
+    found.update(_read_all(folder, changed))
+    return found, len(changed)
+
+
+def _read_all(folder: str, changed: dict[str, int]) -> dict[str, Packed]:
+    """The records of changed folders; many are read side by side, because a cold disk lets each reader wait."""
+
+    def read(names: list[str]) -> dict[str, Packed]:
+        return {name: _read(f"{folder}/{name}", _settled(changed[name])) for name in names}
+
+    if len(changed) < MANY:
+        return read(list(changed))
+    from concurrent.futures import ThreadPoolExecutor
+
+    # A share for each, not a queue of folders: handing over ten thousand would cost more than reading them.
+    names, size = list(changed), -(-len(changed) // READERS)
+    shares = [names[start : start + size] for start in range(0, len(names), size)]
+    with ThreadPoolExecutor(READERS) as pool:
+        return {name: packed for share in pool.map(read, shares) for name, packed in share.items()}
+
+
+def _is_run_id(name: str) -> bool:
+    """Whether a folder may be a run: hidden ones and names that are not text (no whirr made those) are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return not name.startswith(".")
+
+
+def _settled(changed: int) -> int:
+    return changed if changed < time.time_ns() - SETTLED_NS else UNSETTLED
+
+
+def _documents_signature(folder: str) -> int:
+    """A number that changes when ``meta.json`` or ``config.json`` does."""
+    found = []
+    for name in (META, CONFIG):
+        try:
+            status = os.stat(f"{folder}/{name}")
+        except OSError:
+            found.append(0)
+            continue
+        found += [status.st_mtime_ns, status.st_size, status.st_ino]
+    return hash(tuple(found))
+
+
+def _read(folder: str, signature: int) -> Packed:
+    """The record of one run, small: what only judging a live process needs is left out of ended ones."""
+    problems: list[str] = []
+    # Looked at before they are read: a change in between is then seen the next time.
+    seen = _documents_signature(folder)
+    record = {
+        "run_id": os.path.basename(folder),
+        "status": UNKNOWN,
+        **_document(f"{folder}/{META}", problems),
+    }
+    order = record.get("started_at")
+    record.pop("environment", None)
+    if record["status"] != "running":
+        record.pop("process", None)
+    if isinstance(record.get("cause"), dict):
+        record["cause"] = {key: value for key, value in record["cause"].items() if key != "traceback"}
+    _read_others(folder, record, problems)
+    record |= {"problems": problems, SEEN: seen}
+    return Packed(signature, order if isinstance(order, str) else _changed_at(folder), orjson.dumps(record))
+
+
+def _read_others(folder: str, record: dict[str, Any], problems: list[str]) -> None:
+    """Add the config, and what further processes of the run put into the summary."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        names = []
+    record["config"] = _document(f"{folder}/{CONFIG}", problems) if CONFIG in names else {}
+    for name in sorted(filter(FURTHER_WRITER.fullmatch, names)):
+        said = _document(f"{folder}/{name}", problems)
+        record["summary"] = {**_as(dict, said.get("summary")), **_as(dict, record.get("summary"))}
+
+
+def _document(path: str, problems: list[str]) -> dict[str, Any]:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            found = orjson.loads(file.read())
+    except FileNotFoundError:
+        problems.append(f"{os.path.basename(path)} is missing")
+    except OSError as error:
+        problems.append(f"{os.path.basename(path)} cannot be read: {error.strerror}")
+    except ValueError as error:
+        problems.append(f"{os.path.basename(path)} is not JSON: {error}")
+    else:
+        if isinstance(found, dict):
+            return found
+        problems.append(f"{os.path.basename(path)} holds no JSON object")
+    return {}
+
+
+def _changed_at(folder: str) -> str:
+    try:
+        return clock.stamp(clock.at(os.stat(folder).st_mtime))
+    except OSError:
+        return ""

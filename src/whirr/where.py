@@ -1,0 +1,231 @@
+"""Choosing runs: what a key means for a run, conditions on keys, and the order they give."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import orjson
+
+from whirr.errors import UsageError
+from whirr.index import RunEntry
+from whirr.values import NON_FINITE
+
+MISSING = object()
+"""What a key means for a run that has no such thing."""
+
+FIELDS: dict[str, Callable[[RunEntry], Any]] = {
+    "id": lambda run: run.id,
+    "name": lambda run: run.name,
+    "status": lambda run: run.status,
+    "cause": lambda run: (run.record.get("cause") or {}).get("message"),
+    "started": lambda run: run.record.get("started_at"),
+    "finished": lambda run: run.record.get("finished_at"),
+    "duration": lambda run: run.record.get("duration_seconds"),
+    "tags": lambda run: ",".join(run.tags),
+    "job": lambda run: run.record.get("job_id"),
+    "commit": lambda run: (run.record.get("git_info") or {}).get("commit"),
+    "branch": lambda run: (run.record.get("git_info") or {}).get("branch"),
+}
+"""The keys that are the run's own, before everything logged or configured."""
+
+_CONDITION = re.compile(r"\s*(?P<key>.+?)\s*(?P<op>!=|<=|>=|==|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
+_WORDS = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "none": None,
+    "nan": math.nan,
+    "inf": math.inf,
+    "-inf": -math.inf,
+}
+
+
+def lookup(run: RunEntry, key: str) -> Any:
+    """What ``key`` means for a run, or MISSING.
+
+    A field of the run (``FIELDS``), else ``summary.KEY``, ``metrics.KEY`` (its last value; ``.last``,
+    ``.min``, ``.max``, ``.count`` may follow) or ``config.KEY``; a bare key is looked for in the summary,
+    then in the metrics, then in the config. Dots and slashes also lead into nested values.
+    """
+    if key in FIELDS:
+        value = FIELDS[key](run)
+        return MISSING if value is None else value
+    room, _, rest = key.partition(".")
+    if rest and room in _ROOMS:
+        found = _ROOMS[room](run, rest)
+        if found is not MISSING:
+            return found
+    for room in ("summary", "metrics", "config"):
+        found = _ROOMS[room](run, key)
+        if found is not MISSING:
+            return found
+    return MISSING
+
+
+def dig(value: Any, key: str) -> Any:
+    """A possibly nested part of a document by its dotted or slashed key, or MISSING."""
+    if not isinstance(value, dict):
+        return MISSING
+    if key in value:
+        return revived(value[key])
+    for position, letter in enumerate(key):
+        if letter in "./" and key[:position] in value:
+            found = dig(value[key[:position]], key[position + 1 :])
+            if found is not MISSING:
+                return found
+    return MISSING
+
+
+def revived(value: Any) -> Any:
+    """A value of a document; a spelled out non-finite float becomes that float."""
+    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def derived(run: RunEntry, key: str) -> Any:
+    """A derived metric (its last value, or the named part), or MISSING."""
+    metrics = run.metrics
+    if key in metrics:
+        return revived(metrics[key].last)
+    name, _, part = key.rpartition(".")
+    if name in metrics and part in ("last", "min", "max", "count"):
+        value = revived(metrics[name].as_dict()[part])
+        return MISSING if value is None else value
+    return MISSING
+
+
+_ROOMS: dict[str, Callable[[RunEntry, str], Any]] = {
+    "summary": lambda run, key: dig(run.summary, key),
+    "metrics": derived,
+    "config": lambda run, key: dig(run.config, key),
+}
+
+
+def text_of(value: Any) -> str:
+    """A value as text to search in; nested values as JSON."""
+    if isinstance(value, dict | list | bool) or value is None:
+        return orjson.dumps(value).decode()
+    return str(value)
+
+
+class Condition(NamedTuple):
+    """``KEY OP VALUE``; a run without the key does not meet it, whatever the operator.
+
+    Attributes:
+        key: what ``lookup`` understands.
+        op: one of ``= != < <= > >= ~``.
+        value: the wanted number, bool, None or text.
+        text: the value as it was written.
+    """
+
+    key: str
+    op: str
+    value: Any
+    text: str
+
+    def meets(self, run: RunEntry) -> bool:
+        """Whether the run meets the condition."""
+        actual = lookup(run, self.key)
+        return actual is not MISSING and _holds(actual, self)
+
+
+def parse_condition(text: str) -> Condition:
+    """A condition from ``config.lr>=0.01``; quotes around the value make it a text.
+
+    Raises:
+        UsageError: it cannot be understood.
+    """
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"{text!r} is not a condition",
+            hint="write KEY OP VALUE with one of = != < <= > >= ~, such as 'config.lr>=0.01'",
+        )
+    key, op, written = match["key"], match["op"].replace("==", "="), match["value"]
+    if op == "~":
+        try:
+            return Condition(key, op, re.compile(written), written)
+        except re.error as error:
+            raise UsageError(f"{written!r} is not a regular expression: {error}") from None
+    if len(written) > 1 and written[0] == written[-1] and written[0] in "'\"":
+        return Condition(key, op, written[1:-1], written[1:-1])
+    return Condition(key, op, _typed(written), written)
+
+
+def _typed(text: str) -> Any:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _holds(actual: Any, condition: Condition) -> bool:
+    op, wanted = condition.op, condition.value
+    if op == "~":
+        return wanted.search(text_of(actual)) is not None
+    if op in ("=", "!="):
+        return _equal(actual, condition) is (op == "=")
+    if not (_is_number(actual) and _is_number(wanted)) and not (isinstance(actual, str) and isinstance(wanted, str)):
+        return False
+    if op in ("<", "<="):
+        return bool(actual < wanted or (op == "<=" and actual == wanted))
+    return bool(actual > wanted or (op == ">=" and actual == wanted))
+
+
+def _equal(actual: Any, condition: Condition) -> bool:
+    wanted = condition.value
+    if _is_number(actual) and _is_number(wanted):
+        return bool(actual == wanted or (actual != actual and wanted != wanted))
+    if isinstance(actual, bool) or actual is None:
+        return actual is wanted
+    return text_of(actual) == condition.text
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Selection(NamedTuple):
+    """Which runs are wanted; every part must hold.
+
+    Attributes:
+        statuses: one of these (none: any).
+        tags: all of these.
+        name: a shell pattern for the name, or None.
+        conditions: all of these.
+    """
+
+    statuses: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    name: str | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def admits(self, run: RunEntry) -> bool:
+        """Whether a run is wanted; what costs least is asked first."""
+        return (
+            (self.name is None or fnmatchcase(run.name or "", self.name))
+            and all(tag in run.tags for tag in self.tags)
+            and (not self.statuses or run.status in self.statuses)
+            and all(condition.meets(run) for condition in self.conditions)
+        )
+
+
+def sort_by(runs: Iterable[RunEntry], key: str, *, descending: bool = False) -> list[RunEntry]:
+    """Runs in the order of a key: numbers, then texts; runs without it (or with NaN) last, either way."""
+    ranked: list[tuple[tuple[int, Any], RunEntry]] = []
+    last: list[RunEntry] = []
+    for run in runs:
+        value = lookup(run, key)
+        if value is MISSING or value is None or value != value:
+            last.append(run)
+        else:
+            ranked.append(((0, value) if isinstance(value, int | float) else (1, text_of(value)), run))
+    ranked.sort(key=lambda pair: pair[0], reverse=descending)
+    return [run for _, run in ranked] + last
