@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import textwrap
 import time
@@ -48,6 +49,7 @@ def start(command: list[str | Path], cwd: Path, piped: bool = False, **variables
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -56,8 +58,8 @@ def outputs(process: Process, stdin: str | None = None, timeout: float = 60) -> 
     try:
         return process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
-        process.kill()
-        raise AssertionError(f"{process.args} hangs: {process.communicate()}") from None
+        os.killpg(process.pid, signal.SIGKILL)  # its children too: they hold the pipes open
+        raise AssertionError(f"{process.args} hangs: {process.communicate(timeout=timeout)}") from None
 
 
 def run_dirs(place: Path) -> list[Path]:
@@ -79,3 +81,21 @@ def stored_meta(run_dir: Path) -> dict[str, Any]:
 
 QUICK = "system_metrics=False, capture_git=False, capture_pip=False"
 """Arguments of `whirr.init` for programs that test something else than what is captured."""
+
+
+def strict_json(data: bytes | str) -> Any:
+    """JSON as RFC 8259 has it: the NaN and Infinity that Python's reader also takes are refused."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(data, parse_constant=refuse)
+
+
+def by_writer(records: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """The numbers `n` that each writer `who` logged, in order; AssertionError unless `_idx` counts the records."""
+    assert [record["_idx"] for record in records] == list(range(len(records)))
+    found: dict[str, list[int]] = {}
+    for record in records:
+        found.setdefault(record["who"], []).append(record["n"])
+    return found

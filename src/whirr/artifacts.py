@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from itertools import count
 from pathlib import Path
 
 from whirr.errors import ArtifactNameError
-from whirr.folder import ARTIFACTS, inside
+from whirr.folder import ARTIFACTS, inside, under
 
 CLONE = 0x40049409  # the FICLONE request of linux/fs.h
-
-_serial = count()
 
 
 def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) -> Path:
@@ -31,11 +28,10 @@ def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) 
     return target
 
 
-def save(source: Path, target: Path, skip: Iterable[Path] = ()) -> None:
+def save(source: Path, target: Path) -> None:
     """Copy a file or folder to ``target``, replacing what stands there only when the copy is whole.
 
-    Args:
-        skip: folders that are left out when they lie inside ``source`` (the runs themselves).
+    Of a folder that contains ``target`` itself (a work tree that holds its runs), the sub-folder that does is left out.
 
     Raises:
         OSError: ``source`` cannot be read, or the copy cannot be written.
@@ -43,10 +39,10 @@ def save(source: Path, target: Path, skip: Iterable[Path] = ()) -> None:
     if target.exists() and os.path.samefile(source, target):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{os.getpid()}.{next(_serial)}.tmp"
+    temporary = target.parent / f".{os.urandom(6).hex()}.tmp"
     try:
         if source.is_dir():
-            _copy_folder(source, temporary, skip)
+            _copy_folder(source, temporary)
         else:
             _copy_file(str(source), str(temporary))
         _replace(temporary, target)
@@ -77,20 +73,24 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _copy_folder(source: Path, target: Path, skip: Iterable[Path]) -> None:
+def _copy_folder(source: Path, target: Path) -> None:
     import shutil
 
-    hidden = {os.path.realpath(folder) for folder in skip}
+    copy = os.path.realpath(target)
 
     def left_out(folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if not _wanted(os.path.join(folder, name), hidden)}
+        endless = (copy, os.path.realpath(folder))
+        return {name for name in names if not _wanted(os.path.join(folder, name), endless)}
 
     shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out, ignore_dangling_symlinks=True)
 
 
-def _wanted(path: str, hidden: set[str]) -> bool:
-    """Files and folders; no sockets, pipes or devices, and not the runs themselves."""
-    return (os.path.isfile(path) or os.path.isdir(path)) and os.path.realpath(path) not in hidden
+def _wanted(path: str, endless: Iterable[str]) -> bool:
+    """Files and folders; no sockets, pipes or devices, and no folder around one of ``endless``."""
+    if not os.path.isdir(path):
+        return os.path.isfile(path)
+    real = os.path.realpath(path)
+    return not any(under(folder, real) for folder in endless)
 
 
 def _copy_file(source: str, target: str) -> str:

@@ -53,9 +53,7 @@ def own_metrics(folder: Path) -> MetricsWriter | None:
         raise cannot_write(folder, error) from None
 
 
-def write(
-    place: Place, settings: Settings, name: str | None, config: ReadOnlyDict, tags: Iterable[str] | None
-) -> Start:
+def write(place: Place, settings: Settings, name: str | None, config: ReadOnlyDict, tags: list[str]) -> Start:
     """Write ``config.json`` and ``meta.json`` of a run that begins now.
 
     Raises:
@@ -64,9 +62,10 @@ def write(
     meta_before = _before(place.folder / META) if place.adopted else {}
     config_before = _before(place.folder / CONFIG) if place.adopted else {}
     plain = to_plain(config)
-    content = _meta(place, settings, name, _tags(tags))
+    content = _meta(place, settings, name, tags)
     content = _keep(content, meta_before)
-    conflicts = {key: value for key, value in plain.items() if config_before.get(key, value) != value}
+    theirs = to_plain(config_before)
+    conflicts = {key: value for key, value in plain.items() if theirs.get(key, value) != value}
     if conflicts:
         content["config_conflicts"] = conflicts
         warn(f"the job's configuration and the program's differ in {', '.join(conflicts)}; both are kept")
@@ -125,7 +124,8 @@ def _keep(meta: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     return {**meta, **kept, "tags": list(dict.fromkeys(tags))}
 
 
-def _tags(tags: Iterable[str] | None) -> list[str]:
+def as_tags(tags: Iterable[str] | None) -> list[str]:
+    """Tags as a list of texts; raises TypeError when they cannot be iterated over."""
     if tags is None:
         return []
     return [tags] if isinstance(tags, str) else [str(tag) for tag in tags]

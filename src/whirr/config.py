@@ -20,6 +20,7 @@ from whirr.errors import UsageError
 
 MODES = ("enabled", "disabled")
 SHORTEST_INTERVAL = 0.1
+ON, OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 class Settings:
@@ -53,7 +54,7 @@ class Settings:
         put(self, "run_id", environ.get("WHIRR_RUN_ID") or None)
         put(self, "job_id", environ.get("WHIRR_JOB_ID") or None)
         put(self, "system_interval", _interval(environ.get("WHIRR_SYSTEM_INTERVAL", "")))
-        put(self, "capture_output", _flag(environ.get("WHIRR_CAPTURE_OUTPUT", "")))
+        put(self, "capture_output", _flag("WHIRR_CAPTURE_OUTPUT", environ.get("WHIRR_CAPTURE_OUTPUT", "")))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("settings are frozen")
@@ -88,5 +89,8 @@ def _interval(text: str) -> float:
     return seconds
 
 
-def _flag(text: str) -> bool:
-    return text.strip().lower() in ("1", "true", "yes", "on")
+def _flag(name: str, text: str) -> bool:
+    word = text.strip().lower()
+    if word not in (*ON, *OFF):
+        raise UsageError(f"{name}={text} is neither on nor off", hint="use 1 or 0")
+    return word in ON

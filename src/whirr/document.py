@@ -29,7 +29,7 @@ class Document:
         self.path = path
         self.content = content
         self.unsaved = False
-        self._reserve = path.with_name(RESERVE)
+        self._reserve: Path | None = None
         self._lock = threading.RLock()
 
     def update(self, changes: dict[str, Any], *, durable: bool = False) -> None:
@@ -57,6 +57,7 @@ class Document:
         Raises:
             OSError: the folder cannot be written.
         """
+        self._reserve = self.path.with_name(RESERVE)
         self._reserve.write_bytes(bytes(RESERVED_BYTES))
 
     def end(self, changes: dict[str, Any], *, durable: bool) -> None:
@@ -64,6 +65,8 @@ class Document:
         with self._lock:
             self.content = {**self.content, **changes}
             saved = self.save(durable=durable)
+            if self._reserve is None:
+                return
             try:
                 self._reserve.unlink(missing_ok=True)
             except OSError:

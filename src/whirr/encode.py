@@ -60,7 +60,7 @@ class Encoder:
             record[STEP] = step
         non_finite = {}
         for name, value in flat.items():
-            free = _free(name, record.keys() | RESERVED) if name in RESERVED or name in record else name
+            free = _free(name, {*RESERVED, *record}) if name in RESERVED or name in record else name
             if isinstance(value, float) and not math.isfinite(value):
                 non_finite[free] = str(value)
                 value = None
@@ -106,7 +106,10 @@ class Encoder:
 
 
 def _name(key: Any) -> str:
-    text = key if isinstance(key, str) else show(key)
+    try:
+        text = str(key)
+    except Exception:
+        text = show(key)
     return text.encode("utf-8", "backslashreplace").decode()
 
 

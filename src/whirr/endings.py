@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 from whirr import causes
@@ -51,11 +52,12 @@ class Endings:
         self._end_all = end_all
         self._ends_with = ends_with
         self._installed = False
+        self._exits = 0
         self._previous: dict[int, Any] = {}
         self.forget()
 
     def forget(self) -> None:
-        """Start without any notes: at first, and in a forked child."""
+        """Start without any notes."""
         self._uncaught: Cause | None = None
         self._exit: Cause | None = None
         self._exit_called = False
@@ -69,11 +71,19 @@ class Endings:
         A handler without open runs does what the signal does by default.
         """
         atexit.register(self._at_exit)
-        self._take_signals()
+        if not _is_multiprocessing_child():
+            self._take_signals()
 
-    def install(self) -> None:
-        """Set the hooks, once, when the first run begins."""
-        self._take_signals()
+    def install(self, *, owner: bool = True) -> None:
+        """Set the hooks, once, when the first run begins.
+
+        Args:
+            owner: the run is this process's own. A multiprocessing child that only joins its parent's keeps the
+                signals' default actions: pools end their workers by SIGTERM, and a Python handler never runs
+                in a worker that is just about to wait for a lock.
+        """
+        if owner or not _is_multiprocessing_child():
+            self._take_signals()
         self._main = self._main or _main_frame()
         if self._installed:
             return
@@ -81,7 +91,7 @@ class Endings:
         self._wrap_exit()
         self._wrap_excepthooks()
         self._watch_notebook()
-        self._watch_multiprocessing()
+        self.watch_multiprocessing()
 
     def _take_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -93,8 +103,14 @@ class Endings:
             self._previous[number] = handler
             signal.signal(number, self._on_signal)
 
-    def release_signals(self) -> None:
-        """In a forked child without runs of its own: signals do again what they did before whirr."""
+    def forked(self) -> None:
+        """In a forked child: it ends by itself, and signals do again what they did before whirr."""
+        self.forget()
+        self._release_signals()
+        self._main = _main_frame() if self._installed else None
+        self.watch_multiprocessing()
+
+    def _release_signals(self) -> None:
         for number, handler in self._previous.items():
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, handler)
@@ -116,11 +132,23 @@ class Endings:
 
         def exit(status: Any = None, /) -> Any:
             if threading.current_thread() is threading.main_thread():
-                self._exit, self._exit_called = causes.of_exit(status), True
+                self._exit, self._exit_called = self._failed_script(status) or causes.of_exit(status), True
+                self._exits += 1
+                _leaving = Leaving(partial(self._exit_gone, self._exits))
             original(status)
 
         exit.__doc__ = original.__doc__
         sys.exit = exit
+
+    def _failed_script(self, status: Any) -> Cause | None:
+        """``ipython train.py`` shows an exception by itself and leaves by ``sys.exit(1)`` while it handles it."""
+        error = sys.exc_info()[1]
+        return causes.of_exception(error) if status == 1 and error and _notebook() is not None else None
+
+    def _exit_gone(self, number: int) -> None:
+        """A ``SystemExit`` that goes while the main program runs was caught: it says nothing about the end."""
+        if number == self._exits and _on_stack(self._main):
+            self._exit, self._exit_called = None, False
 
     def _wrap_excepthooks(self) -> None:
         main_hook, thread_hook = sys.excepthook, threading.excepthook
@@ -141,7 +169,7 @@ class Endings:
 
     def _watch_notebook(self) -> None:
         """In IPython exceptions end a cell, not the program: the last cell's outcome counts at the end."""
-        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        shell = _notebook()
         if shell is not None:
             shell.events.register("post_run_cell", self._after_cell)
 
@@ -149,13 +177,16 @@ class Endings:
         error = result.error_before_exec or result.error_in_exec
         self._cell = causes.of_exception(error) if isinstance(error, BaseException) else None
 
-    def _watch_multiprocessing(self) -> None:
+    def watch_multiprocessing(self) -> None:
         """A multiprocessing child leaves by ``os._exit``, past atexit; its own finalizers run before."""
-        module = sys.modules.get("multiprocessing.process")
-        if module is not None and module.parent_process() is not None:
-            from multiprocessing.util import Finalize
+        if "multiprocessing.util" not in sys.modules:
+            return
+        from multiprocessing import process, util
 
-            Finalize(None, self._at_child_exit, exitpriority=0)
+        if _is_multiprocessing_child():
+            util.Finalize(None, self._at_child_exit, exitpriority=-1)
+        if process.parent_process() is None:  # a forked child forgets finalizers as it begins, and calls this again
+            util.register_after_fork(self, Endings.watch_multiprocessing)
 
     def _at_child_exit(self) -> None:
         error = sys.exc_info()[1]
@@ -164,13 +195,13 @@ class Endings:
     def _at_exit(self) -> None:
         cause = self._verdict()
         self._end_with(cause)
-        if cause is not None and cause["kind"] == "interrupt":
+        if cause is not None and cause is self._uncaught and cause["kind"] == "interrupt":
             _die_of_interrupt()
 
     def _end_with(self, cause: Cause | None) -> None:
         if cause is not None and cause.get("exit_code", 0) is None:
             record = self._ends_with()
-            self._end_all(cause, False)
+            self._end_all(cause if record is not None else None, False)
             if record is not None:
                 from whirr.exitcode import learn
 
@@ -188,6 +219,36 @@ class Endings:
             return self._uncaught
         cause = self._exit if self._exit_called else causes.of_unknown_exit()
         return self._signal or cause if cause else None
+
+
+def _is_multiprocessing_child() -> bool:
+    module = sys.modules.get("multiprocessing.process")
+    if module is None:
+        return False
+    return module.parent_process() is not None or hasattr(module.current_process(), "_inheriting")
+
+
+def _notebook() -> Any:
+    """The IPython shell that this program runs in, or None."""
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+
+
+class Leaving:
+    """Lies in the frame that raises a ``SystemExit``, and so goes with that exception's traceback."""
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone = gone
+
+    def __del__(self) -> None:
+        self._gone()
+
+
+def _on_stack(wanted: FrameType | None) -> bool:
+    """Whether ``wanted`` is among the frames that this thread is inside of."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame is not wanted:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _main_frame() -> FrameType | None:

@@ -18,15 +18,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import orjson
 
 from whirr import process
 from whirr.config import Settings
-from whirr.encode import INDEX, NON_FINITE, TIMESTAMP
+from whirr.encode import INDEX, NON_FINITE, TIMESTAMP, USER_PREFIX
 from whirr.errors import FolderError, NotFound, warn
 from whirr.jsonio import read_document
 
@@ -58,10 +61,16 @@ def find_root(settings: Settings, cwd: Path | None = None) -> Path:
 
     ``WHIRR_DIR``, else the nearest ``.whirr/`` at or above the working directory, else ``.whirr/`` at the
     root of the git work tree, else in the working directory.
+
+    Raises:
+        FolderError: the working directory is gone.
     """
-    start = Path(os.path.abspath(cwd or os.getcwd()))
-    if settings.dir:
-        return start / Path(settings.dir).expanduser()
+    named = Path(settings.dir).expanduser() if settings.dir else None
+    if named is not None and named.is_absolute():
+        return named
+    start = _working_directory() if cwd is None else Path(os.path.abspath(cwd))
+    if named is not None:
+        return start / named
     above = (start, *start.parents)
     for folder in above:
         if (folder / ROOT).is_dir():
@@ -72,16 +81,26 @@ def find_root(settings: Settings, cwd: Path | None = None) -> Path:
     return start / ROOT
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise FolderError(
+            "the working directory no longer exists", hint="go to one that does, or set WHIRR_DIR to an absolute path"
+        ) from None
+
+
 def make_root(root: Path) -> None:
-    """Make a ``.whirr`` folder that git ignores; an existing one is left as it is.
+    """Make a ``.whirr`` folder that git ignores; an existing folder of another name is left as it is.
 
     Raises:
         FolderError: it cannot be made.
     """
     try:
+        ours = root.name == ROOT or not root.exists()  # WHIRR_DIR may name a folder that holds other things too
         (root / RUNS).mkdir(parents=True, exist_ok=True)
         ignore = root / ".gitignore"
-        if not ignore.exists():
+        if ours and not ignore.exists():
             ignore.write_text("*\n")
     except OSError as error:
         raise cannot_write(root, error) from None
@@ -118,16 +137,26 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
     records = _read_records(file)
     if file.name != METRICS:
         return records
-    others = [record for other in further_writers(file.parent) for record in _read_records(other)]
-    return merge(records, others) if others else records
+    others = [_read_records(other) for other in further_writers(file.parent)]
+    return merge([records, *others]) if others else records
 
 
-def merge(records: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All records by time, with ``_idx`` numbered anew; records of the same writer keep their order."""
-    together = sorted(records + others, key=lambda record: str(record.get(TIMESTAMP, "")))
+def merge(writers: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """All writers' records by time, with ``_idx`` numbered anew; records of the same writer keep their order."""
+    stamped = sorted((pair for records in writers for pair in _in_order(records)), key=itemgetter(0))
+    together = [record for _, record in stamped]
     for index, record in enumerate(together):
         record[INDEX] = index
     return together
+
+
+def _in_order(records: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records with the latest stamp up to each: a clock that was set back must not shuffle a writer's records."""
+    latest = ""
+    for record in records:
+        # Without its Z a whole second sorts before its fractions.
+        latest = max(latest, str(record.get(TIMESTAMP, "")).removesuffix("Z"))
+        yield latest, record
 
 
 def _read_records(file: Path) -> list[dict[str, Any]]:
@@ -155,9 +184,10 @@ def _read_records(file: Path) -> list[dict[str, Any]]:
 def decode(block: bytes) -> tuple[list[dict[str, Any]], int]:
     """The records of whole lines, and how many lines were none."""
     try:
-        # One call for the whole block; the counts agree unless a broken line hid its neighbour.
+        # One call for the whole block. The counts agree unless a broken line joined its neighbour, for which
+        # only a line that holds several records could make up.
         records = orjson.loads(b"[" + block.replace(b"\n", b",") + b"]")
-        bad = 0 if len(records) == block.count(b"\n") + 1 else -1
+        bad = -1 if len(records) != block.count(b"\n") + 1 or SEVERAL.search(block) else 0
     except orjson.JSONDecodeError:
         bad = -1
     if bad or not set(map(type, records)) <= {dict}:
@@ -170,6 +200,8 @@ def decode(block: bytes) -> tuple[list[dict[str, Any]], int]:
 
 
 NON_FINITE_KEY = b'"' + NON_FINITE.encode() + b'"'
+SPELLED = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+SEVERAL = re.compile(rb"\}\s*,")
 
 
 def _decode_lines(block: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -187,10 +219,13 @@ def _decode_lines(block: bytes) -> tuple[list[dict[str, Any]], int]:
 
 
 def _restore_non_finite(record: dict[str, Any]) -> None:
-    spelled = record[NON_FINITE]
-    if isinstance(spelled, dict):
-        del record[NON_FINITE]
-        record.update((name, float(text)) for name, text in spelled.items())
+    spelled = record.pop(NON_FINITE)
+    if not isinstance(spelled, dict):  # a number that the program logged under this very name
+        record[USER_PREFIX + NON_FINITE] = spelled
+        return
+    for name, text in spelled.items():
+        if isinstance(text, str) and text in SPELLED:
+            record[name] = SPELLED[text]
 
 
 def signs_of_life(run_dir: Path) -> float | None:
@@ -254,7 +289,7 @@ def _merge_writers(meta: dict[str, Any], folder: Path, problems: list[str]) -> N
     if writers:
         meta["writers"] = writers
         for writer in writers:
-            meta["summary"] = {**writer.get("summary", {}), **meta.get("summary", {})}
+            meta["summary"] = {**(writer.get("summary") or {}), **(meta.get("summary") or {})}
 
 
 def inside(base: Path, name: str) -> Path | None:
@@ -264,8 +299,9 @@ def inside(base: Path, name: str) -> Path | None:
         return None
     target = base / name
     home = os.path.realpath(base)
-    return target if _under(os.path.realpath(target.parent), home) else None
+    return target if under(os.path.realpath(target.parent), home) else None
 
 
-def _under(path: str, home: str) -> bool:
+def under(path: str, home: str) -> bool:
+    """Whether a real path is ``home`` or lies inside it."""
     return path == home or path.startswith(home + os.sep)

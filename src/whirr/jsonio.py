@@ -1,11 +1,9 @@
-"""JSON on disk: the one document encoder, the atomic replace, the tolerant line reader."""
+"""JSON on disk: the one document encoder and the atomic replace."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import orjson
@@ -15,8 +13,6 @@ from whirr.values import revive, to_plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_serial = count()
 
 
 def dumps(value: Any) -> bytes:
@@ -43,7 +39,10 @@ def read_document(path: Path) -> Any:
         OSError: it cannot be read.
         ValueError: it is not JSON.
     """
-    return revive(orjson.loads(path.read_bytes()))
+    try:
+        return revive(orjson.loads(path.read_bytes()))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_atomic(path: Path | str, data: bytes, *, durable: bool = False) -> None:
@@ -57,8 +56,8 @@ def write_atomic(path: Path | str, data: bytes, *, durable: bool = False) -> Non
     """
     target = os.fspath(path)
     folder, name = os.path.split(target)
-    # Hidden, and unique among processes and threads: two writers never share a temporary file.
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{next(_serial)}.tmp")
+    # Hidden, and random: two writers never share a temporary file, nor is one that a killed process left in the way.
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         try:
@@ -83,25 +82,3 @@ def write_all(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
-
-
-def lines(data: bytes) -> Iterator[tuple[int, Any]]:
-    """The JSON objects of a lines file as ``(line number, object)``; a line that is none comes as ``(number, None)``.
-
-    A last line without its newline is given when it is whole, and left out silently when it was cut.
-    """
-    rows = data.split(b"\n")
-    tail = rows.pop()
-    loads = orjson.loads
-    for number, row in enumerate(rows, 1):
-        try:
-            record = loads(row)
-        except orjson.JSONDecodeError:
-            record = None
-        yield number, record if type(record) is dict else None
-    try:
-        record = loads(tail)
-    except orjson.JSONDecodeError:
-        return
-    if type(record) is dict:
-        yield len(rows) + 1, record

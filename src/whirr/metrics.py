@@ -37,6 +37,8 @@ RETRY_AFTER = 0.2
 BATCH_BYTES = 2**20
 TAIL_BYTES = 2**16
 CLOSED = -1
+APART = b"\n"
+"""Ends a torn line that an earlier writer left, so that the next record is a line of its own."""
 LARGEST = sys.float_info.max
 
 
@@ -60,6 +62,7 @@ class MetricsWriter:
         "_next",
         "_retry_at",
         "_started",
+        "_told",
         "_waiting",
         "_waiting_bytes",
         "dropped",
@@ -78,16 +81,17 @@ class MetricsWriter:
         self._waiting_bytes = 0
         self._started = 0  # bytes of the first waiting line that already stand in the file
         self._retry_at = 0.0
+        self._told = False  # that records wait
         self._fd = _open(path)
-        if primary:
-            try:
+        try:
+            if primary:
                 _lock(self._fd)
-            except BlockingIOError:
-                os.close(self._fd)
-                raise
-        self._next, whole = _last_index(self._fd)
+            self._next, whole = _last_index(self._fd)
+        except OSError:
+            os.close(self._fd)
+            raise
         if not whole:  # an earlier writer was killed inside a line: keep ours apart from its remains
-            self._wait(b"\n")
+            self._wait(APART)
             self.drain()
 
     @property
@@ -116,14 +120,18 @@ class MetricsWriter:
                 else:
                     record = {INDEX: index, TIMESTAMP: moment, STEP: step, **metrics}
                     plain = len(record) == len(metrics) + 3 and type(step) is int
-                # One sum at C speed: TypeError for texts, None and nested values, not finite for NaN and infinity.
-                if plain and -LARGEST < sum(metrics.values()) < LARGEST:
+                # One sum at C speed: TypeError for texts, None and nested values, not finite for NaN and infinity;
+                # from 0.0, so that numpy does not add small integers in their own narrow type.
+                if plain and -LARGEST < sum(metrics.values(), 0.0) < LARGEST:
                     line = orjson.dumps(record, scalar, OPTIONS)
                 else:
                     line = self._encoder.encode(index, moment, metrics, step)
             except Exception:  # whatever an exotic value raises: the slow road goes value by value
                 line = self._encoder.encode(index, moment, metrics, step)
+            before, index = index, self._next
             self._next = index + 1
+            if index != before:  # a signal handler, or a value that was read, has logged meanwhile
+                line = b'{"_idx":%d%s' % (index, line[line.index(b",") :])
             if self._waiting:
                 self._wait(line)
                 if monotonic() >= self._retry_at:
@@ -155,7 +163,8 @@ class MetricsWriter:
         self._waiting_bytes += len(line)
 
     def _in_trouble(self, error: OSError) -> None:
-        if not self._waiting:
+        if not self._told:
+            self._told = True
             warn(f"{self.path} cannot be written ({error.strerror}); records wait in memory")
         self._retry_at = monotonic() + RETRY_AFTER
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -172,6 +181,7 @@ class MetricsWriter:
                     self._in_trouble(error)
                     return False
                 self._forget(written)
+            self._told = False
             return not self._waiting
 
     def _batch(self) -> bytes:
@@ -193,20 +203,23 @@ class MetricsWriter:
 
     def _reopen(self) -> None:
         """After an error other than a full disk the descriptor may be of no more use (a remounted file system)."""
+        if self.deleted():  # only our descriptor still leads to the content: see restore()
+            return
         try:
             fresh = _open(self.path)
         except OSError:
             return
-        _, whole = _last_index(fresh)
-        if whole or not self._started:
-            self._started = 0
-            if not whole:
-                self._waiting.appendleft(b"\n")
-                self._waiting_bytes += 1
-        os.dup2(fresh, self._fd, inheritable=False)
-        os.close(fresh)
-        with suppress(BlockingIOError):  # the old descriptor's lock went with it
-            _lock(self._fd)
+        with suppress(OSError):
+            _, whole = _last_index(fresh)
+            if whole or not self._started:
+                self._started = 0
+                if not whole and (not self._waiting or self._waiting[0] != APART):
+                    self._waiting.appendleft(APART)
+                    self._waiting_bytes += 1
+            os.dup2(fresh, self._fd, inheritable=False)
+            _lock(self._fd)  # the old descriptor's lock went with it
+        if fresh != self._fd:  # the same when the program closed our descriptor, and the number was free again
+            os.close(fresh)
 
     def restore(self) -> None:
         """Write the whole file anew after somebody deleted it; its old content is read from the kept descriptor.
@@ -217,9 +230,10 @@ class MetricsWriter:
         with self._lock:
             fresh = _open(self.path)
             try:
+                _lock(fresh)
+                os.ftruncate(fresh, 0)  # what an attempt that failed half-way left
                 _copy(self._fd, fresh)
                 os.dup2(fresh, self._fd, inheritable=False)
-                _lock(self._fd)
             finally:
                 os.close(fresh)
 
@@ -242,7 +256,7 @@ class MetricsWriter:
             deadline = monotonic() + patience
             while not self.drain() and monotonic() < deadline:
                 sleep(0.05)
-            self.dropped += len(self._waiting)
+            self.dropped += sum(line != APART for line in self._waiting)
             self._waiting.clear()
             fd, self._fd = self._fd, CLOSED
             if durable:
@@ -255,7 +269,7 @@ class MetricsWriter:
         """In a forked child: let go of the parent's file, its lock and its waiting lines."""
         self._lock = threading.RLock()
         self._waiting.clear()
-        self._waiting_bytes = 0
+        self._waiting_bytes = self._started = self.dropped = 0
         fd, self._fd = self._fd, CLOSED
         _close(fd)
 
@@ -294,7 +308,7 @@ def _copy(source: int, target: int) -> None:
 
 
 def _last_index(fd: int) -> tuple[int, bool]:
-    """The index after the last whole record of a file, and whether the file ends with a whole line."""
+    """The index after the last record of a file, and whether the file ends with a whole line."""
     size = os.fstat(fd).st_size
     if size == 0:
         return 0, True
@@ -302,7 +316,7 @@ def _last_index(fd: int) -> tuple[int, bool]:
     while True:
         start = max(size - reach, 0)
         tail = os.pread(fd, size - start, start)
-        for row in reversed(tail.split(b"\n")[:-1]):
+        for row in reversed(tail.split(b"\n")):  # the last one may lack nothing but its newline
             try:
                 return int(orjson.loads(row)[INDEX]) + 1, tail.endswith(b"\n")
             except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):

@@ -27,27 +27,26 @@ class Place:
 
     Attributes:
         folder: the run folder; it exists.
-        root: the ``.whirr`` folder that artifacts must not copy.
         run_id: the run's id.
         adopted: somebody else (a worker, rank 0) made the folder.
         rank: this process's rank; 0 outside distributed jobs.
         launch: what the ranks of one distributed job have in common, or None.
     """
 
-    def __init__(self, folder: Path, root: Path, run_id: str, *, adopted: bool, rank: int, launch: str | None) -> None:
+    def __init__(self, folder: Path, run_id: str, *, adopted: bool, rank: int, launch: str | None) -> None:
         self.folder = folder
-        self.root = root
         self.run_id = run_id
         self.adopted = adopted
         self.rank = rank
         self.launch = launch
 
 
-def open_place(settings: Settings, environ: Mapping[str, str], nth: int) -> Place:
+def open_place(settings: Settings, environ: Mapping[str, str], nth: int, patience: float = RANK_ZERO_WAIT) -> Place:
     """The place of a run that begins now; makes its folder.
 
     Args:
         nth: how many runs this process began before, so that the ranks' n-th runs find each other.
+        patience: seconds that a rank above 0 waits for the run of rank 0.
 
     Raises:
         FolderError: the folder cannot be made.
@@ -55,21 +54,23 @@ def open_place(settings: Settings, environ: Mapping[str, str], nth: int) -> Plac
     rank = rank_of(environ)
     job_folder = _job_folder(settings)
     if job_folder is not None:
+        if not settings.run_dir:
+            make_root(job_folder.parent.parent)
         try:
             job_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(job_folder, error) from None
         run_id = settings.run_id or job_folder.name
-        return Place(job_folder, job_folder.parent.parent, run_id, adopted=True, rank=rank or 0, launch=None)
+        return Place(job_folder, run_id, adopted=True, rank=rank or 0, launch=None)
     root = find_root(settings)
     launch = None if rank is None else f"{_launch(environ)}#{nth}"
     if rank and launch:
-        found = _run_of_rank_zero(root, launch, RANK_ZERO_WAIT)
+        found = _run_of_rank_zero(root, launch, patience)
         if found is not None:
-            return Place(found, root, found.name, adopted=True, rank=rank, launch=launch)
+            return Place(found, found.name, adopted=True, rank=rank, launch=launch)
     make_root(root)
     folder = _new_folder(root)
-    return Place(folder, root, folder.name, adopted=False, rank=0, launch=launch)
+    return Place(folder, folder.name, adopted=False, rank=0, launch=launch)
 
 
 def _job_folder(settings: Settings) -> Path | None:
@@ -137,7 +138,18 @@ def _newest(runs: Path) -> list[Path]:
 
 def _is_run_of(folder: Path, launch: str) -> bool:
     try:
-        meta: dict[str, Any] = read_document(folder / META)
+        meta: Any = read_document(folder / META)
     except (OSError, ValueError):
         return False
-    return meta.get("launch") == launch and judge(meta, folder).get("status") == "running"
+    if not isinstance(meta, dict) or meta.get("launch") != launch:
+        return False
+    return judge(meta, folder).get("status") == "running" or _ended_in_our_time(meta)
+
+
+def _ended_in_our_time(meta: dict[str, Any]) -> bool:
+    """Whether a run ended after this process started: not the run of an earlier command of the same parent."""
+    started = process.started(os.getpid())
+    try:
+        return started is not None and clock.epoch(meta["finished_at"]) > started
+    except (KeyError, TypeError, ValueError):
+        return False

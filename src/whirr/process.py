@@ -10,6 +10,7 @@ folder decides.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from whirr import clock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+BEAT_EVERY = 10.0
+"""Seconds between two signs of life of a run, at the most."""
 
 LOST_AFTER = 90.0
 """Seconds without a sign of life after which a run that cannot be looked up counts as lost."""
@@ -29,7 +33,8 @@ PROC = Path("/proc")
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        # Names of processes are bytes of any kind.
+        return path.read_text("utf-8", "replace").strip()
     except OSError:
         return None
 
@@ -49,6 +54,14 @@ def start_ticks(pid: int, proc: Path = PROC) -> int | None:
     # The name in brackets may hold spaces and brackets itself: fields count from the last one.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def started(pid: int) -> float | None:
+    """When process ``pid`` started, seconds since 1970; None when that cannot be known."""
+    ticks = start_ticks(pid)
+    if ticks is None:
+        return None
+    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def identity(proc: Path = PROC) -> dict[str, Any]:
@@ -80,14 +93,27 @@ def fate(process: dict[str, Any], proc: Path = PROC) -> str:
         return REBOOTED if same_machine and process.get("boot_id") else ELSEWHERE
     if process.get("pid_namespace") != here["pid_namespace"]:
         return ELSEWHERE
-    ticks = start_ticks(int(process["pid"]), proc)
+    ticks = start_ticks(process["pid"], proc)
+    if ticks is None and _is_hidden(process["pid"]):
+        return ELSEWHERE
     return ALIVE if ticks is not None and ticks == process.get("start_ticks") else GONE
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process of another user that this one may not look at (``hidepid``, as clusters have it)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _fate_by_pid(process: dict[str, Any]) -> str:
     """Without /proc a dead process is certain, a live one may be another with the same pid."""
     try:
-        os.kill(int(process["pid"]), 0)
+        os.kill(process["pid"], 0)
     except ProcessLookupError:
         return GONE
     except OSError:
@@ -124,8 +150,10 @@ def judge(
         return meta
     now = clock.now().timestamp() if now is None else now
     sign = seen()
-    process = meta.get("process") or {}
-    what = fate(process, proc) if process.get("pid") else ELSEWHERE
+    process = meta.get("process")
+    if not isinstance(process, dict) or not isinstance(process.get("pid"), int):
+        process = {}
+    what = fate(process, proc) if process else ELSEWHERE
     silent = sign is None or now - sign > LOST_AFTER
     if what == ALIVE or (what == ELSEWHERE and not silent):
         return {**meta, **_span(meta, now), "last_seen_at": _stamp(sign)}
@@ -196,7 +224,7 @@ def _memory_evidence(process: dict[str, Any], proc: Path) -> str | None:
     count = _counter(proc / "vmstat", "oom_kill")
     if count is None or before.get("on_host") is None or count <= before["on_host"]:
         return None
-    named = _kernel_log_names(int(process["pid"]))
+    named = _kernel_log_names(process["pid"])
     return "perhaps" if named is None else "certain" if named else None
 
 

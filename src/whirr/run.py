@@ -11,8 +11,8 @@ from time import monotonic
 from whirr import artifacts, beginning, causes, clock, session
 from whirr.config import Settings
 from whirr.document import Document
-from whirr.errors import NoActiveRun, NotAMapping, RunFinished, warn
-from whirr.folder import ARTIFACTS, METRICS, read_meta, read_metrics
+from whirr.errors import FolderError, NoActiveRun, NotAMapping, RunFinished, warn
+from whirr.folder import METRICS, read_meta, read_metrics
 from whirr.metrics import MetricsWriter
 from whirr.opening import open_place
 from whirr.upkeep import CAPTURE_LIMIT, Capture, Upkeep
@@ -78,29 +78,35 @@ class Run:
         self._capture: Capture | None = None
         self._append = _append_nowhere
         self._config = as_config(config)
+        labels = beginning.as_tags(tags)
         if self._disabled:
-            self._run_id, self._folder, self._root = "disabled", None, None
+            self._run_id, self._folder = "disabled", None
+            _session.join(self, watched=False)
             return
         place = open_place(settings, os.environ, _session.next_number())
-        self._run_id, self._folder, self._root = place.run_id, place.folder, place.root
+        self._run_id, self._folder = place.run_id, place.folder
         self._metrics = None if place.rank else beginning.own_metrics(place.folder)
         if self._metrics is None:
             self._become_further_writer(f"rank{place.rank}" if place.rank else f"p{os.getpid()}")
             _session.join(self)
             return
         self._append = self._metrics.append
-        start = beginning.write(place, settings, name, self._config, tags)
+        try:
+            start = beginning.write(place, settings, name, self._config, labels)
+        except FolderError:
+            self._metrics.close()
+            raise
         self._config, self._document, self._started = start.config, start.document, start.monotonic
         self._upkeep = Upkeep(
             place.folder,
             self._metrics,
             self._document,
             start.config_bytes,
-            system_metrics=system_metrics,
+            sample_every=settings.system_interval if system_metrics else None,
             capture_output=settings.capture_output and settings.job_id is None,
         )
         _session.begin(self, settings.system_interval)
-        self._capture = Capture(place.folder, self._document, git=capture_git, pip=capture_pip)
+        self._capture = Capture(place.folder, self._document, git=capture_git, pip=capture_pip, gate=_session.gate)
 
     @property
     def run_id(self) -> str:
@@ -202,7 +208,7 @@ class Run:
             return target
         source.stat()
         try:
-            artifacts.save(source, target, skip=[self._root or self.run_dir, self.run_dir / ARTIFACTS])
+            artifacts.save(source, target)
         except OSError as error:
             if not os.access(source, os.R_OK):
                 raise
@@ -233,11 +239,10 @@ class Run:
             hurried: the process is about to be killed: wait as little as possible.
         """
         with self._lock:
-            if self._ended or self._disabled:
-                self._ended = True
-                return
-            self._ended = True
+            over, self._ended = self._ended or self._disabled, True
         _session.forget(self)
+        if over:
+            return
         ending: dict[str, Any] = {"cause": cause}
         if self._upkeep is not None:
             ending = {"status": "failed" if cause else "completed", **self._times(), "cause": cause}
@@ -303,7 +308,6 @@ class Run:
         return _rejoin, (
             self._run_id,
             self._folder,
-            self._root,
             dict(self._config),
             self._disabled,
             self._ended,
@@ -317,12 +321,13 @@ def _append_nowhere(metrics: Mapping[str, Any], step: int | None = None) -> bool
     return False
 
 
-def _rejoin(
-    run_id: str, folder: Path | None, root: Path | None, config: dict[str, Any], disabled: bool, ended: bool
-) -> Run:
+def _rejoin(run_id: str, folder: Path | None, config: dict[str, Any], disabled: bool, ended: bool) -> Run:
     """A run that came here by pickle (a multiprocessing argument): this process is a further writer of it."""
+    for known in open_runs():  # every task of a pool brings the run along
+        if known.run_id == run_id and known._folder == folder and not disabled:
+            return known
     run = Run.__new__(Run)
-    run._run_id, run._folder, run._root, run._disabled, run._ended = run_id, folder, root, disabled, ended
+    run._run_id, run._folder, run._disabled, run._ended = run_id, folder, disabled, ended
     run._config = as_config(config)
     run._lock, run.thread, run._metrics = threading.RLock(), threading.current_thread(), None
     run._append = _append_nowhere

@@ -13,7 +13,9 @@ from pathlib import Path
 from whirr import causes
 from whirr.document import Document
 from whirr.endings import Endings
+from whirr.gate import Gate
 from whirr.jsonio import read_document
+from whirr.process import BEAT_EVERY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Session:
         self._begun = 0
         self._wake = threading.Event()
         self._keeper: threading.Thread | None = None
+        self.gate = Gate()
         self.endings = Endings(self._note, self._thread_failed, self._end_all, self._late_code)
 
     def next_number(self) -> int:
@@ -79,9 +82,10 @@ class Session:
                 self._keeper = threading.Thread(target=self._keep, args=(interval,), name="whirr", daemon=True)
                 self._keeper.start()
 
-    def join(self, run: Ticking) -> None:
-        """Take in a run that another process keeps."""
-        self.endings.install()
+    def join(self, run: Ticking, *, watched: bool = True) -> None:
+        """Take in a run that another process keeps, or one that records nothing and whose ending is not watched."""
+        if watched:
+            self.endings.install(owner=False)
         with self._lock:
             self._open.append(run)
 
@@ -96,13 +100,15 @@ class Session:
 
     def _keep(self, interval: float) -> None:
         me = threading.current_thread()
+        interval = min(interval, BEAT_EVERY)
         wake = self._wake
         early = FIRST_TICKS
         pause = min(SOON, interval)
         while not wake.wait(pause) and self._keeper is me:
             runs = self.open_runs
-            for run in runs:
-                run.tick()
+            with self.gate:
+                for run in runs:
+                    run.tick()
             early -= 1
             hurry = early > 0 or any(run.in_trouble for run in runs)
             pause = min(SOON, interval) if hurry else interval
@@ -135,11 +141,11 @@ class Session:
 
     def after_fork_in_child(self) -> None:
         """The parent's runs stay the parent's; its thread and its locks do not exist here."""
+        self.gate.after_fork_in_child()
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._keeper = None
-        self.endings.forget()
-        self.endings.release_signals()
+        self.endings.forked()
         for run in self._open:
             run.leave_to_parent()
 
@@ -148,5 +154,9 @@ def start() -> Session:
     """The session of this process, with its hooks for fork and exit."""
     session = Session()
     session.endings.prepare()
-    os.register_at_fork(after_in_child=session.after_fork_in_child)
+    os.register_at_fork(
+        before=session.gate.before_fork,
+        after_in_parent=session.gate.after_fork_in_parent,
+        after_in_child=session.after_fork_in_child,
+    )
     return session

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -16,6 +17,7 @@ import orjson
 from whirr.document import Document
 from whirr.errors import warn
 from whirr.folder import CONFIG, HEARTBEAT, OUTPUT, PATCH, REQUIREMENTS, SYSTEM
+from whirr.gate import Gate
 from whirr.jsonio import write_all, write_atomic
 from whirr.metrics import MetricsWriter
 
@@ -36,7 +38,7 @@ class Upkeep:
 
     Args:
         config: the bytes of ``config.json``, to write it again should the folder be deleted.
-        system_metrics: take samples of the machine.
+        sample_every: seconds between two samples of the machine; None takes none.
         capture_output: copy console output to ``output.log``.
     """
 
@@ -47,14 +49,15 @@ class Upkeep:
         document: Document,
         config: bytes,
         *,
-        system_metrics: bool,
+        sample_every: float | None,
         capture_output: bool,
     ) -> None:
         self._folder = folder
         self._metrics = metrics
         self._document = document
         self._config = config
-        self._sampling = system_metrics
+        self._sample_every = sample_every
+        self._next_sample = 0.0
         self._sampled = False
         self._cut = False
         self._sampling_since = monotonic()
@@ -119,13 +122,14 @@ class Upkeep:
             self._document.save()
 
     def _sample(self) -> None:
-        if not self._sampling:
+        if self._sample_every is None or monotonic() < self._next_sample:
             return
         if self._sampler is None:  # rates need two samples: the first one only starts them
             self._sampler = self._begin_sampling()
             return
         sample = self._sampler.sample()
         self._sampled = True
+        self._next_sample = monotonic() + self._sample_every
         if sample:
             self._append_sample(orjson.dumps(sample, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -177,7 +181,7 @@ class Upkeep:
         except OSError as error:
             self._complain(error)
         finally:
-            self._sampling = False
+            self._sample_every = None
             if self._console is not None:
                 self._console.stop()
             if self._sampler is not None:
@@ -192,18 +196,21 @@ class Capture:
     Args:
         git: record commit, branch and uncommitted work.
         pip: record the installed packages.
+        gate: keeps forks away from what happens here.
     """
 
-    def __init__(self, folder: Path, document: Document, *, git: bool, pip: bool) -> None:
+    def __init__(self, folder: Path, document: Document, *, git: bool, pip: bool, gate: Gate) -> None:
+        self._gate = gate
         self._folder = folder
         self._document = document
         self._tasks: list[Callable[[], None]] = [self._environment]
         if git and "git_info" not in document.content:
-            self._tasks.append(self._git)
+            with suppress(OSError):  # a working directory that is gone has no git
+                self._working_folder = Path.cwd()
+                self._tasks.append(self._git)
         if pip and not (folder / REQUIREMENTS).exists():
             self._tasks.append(self._packages)
         self._tasks.append(self._gpus)  # last: a driver that hangs costs nothing but itself
-        self._working_folder = Path(os.getcwd())
         self._go = threading.Event()
         self._thread = threading.Thread(target=self._work, name="whirr-capture", daemon=True)
         self._thread.start()
@@ -218,7 +225,8 @@ class Capture:
         self._deadline = monotonic() + CAPTURE_LIMIT
         for task in self._tasks:
             try:
-                task()
+                with self._gate:
+                    task()
             except Exception as error:
                 warn(f"not everything about this run's origin could be recorded: {error}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Set, Sized
+from dataclasses import fields, is_dataclass
 from datetime import date, time
 from enum import Enum
 
@@ -22,6 +23,7 @@ NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 LONGEST_TEXT = 2000
 LARGEST_ARRAY = 1000
 DEEPEST = 40
+NAMESPACES = ("Namespace", "SimpleNamespace")
 
 
 def spell(value: float) -> float | str:
@@ -41,23 +43,30 @@ def revive(value: Any) -> Any:
 
 
 def fields_of(value: Any) -> dict[Any, Any] | None:
-    """The named parts of a mapping-like object, or None when it has none.
+    """The named parts of a mapping-like object, or None when it has none that can be asked for.
 
     Knows mappings (OmegaConf too), ``argparse.Namespace``, dataclasses, attrs and pydantic objects.
     A part that cannot be read (a missing OmegaConf value, say) is replaced by a text that says so.
     """
+    try:
+        return _fields_of(value)
+    except Exception:
+        return None
+
+
+def _fields_of(value: Any) -> dict[Any, Any] | None:
     kind = type(value)
     if isinstance(value, Mapping):
         return {key: _part(value.__getitem__, key) for key in value}
     if isinstance(value, type):
         return None
-    if hasattr(kind, "__dataclass_fields__"):
-        return {name: _part(_attribute_of(value), name) for name in kind.__dataclass_fields__}
+    if is_dataclass(kind):
+        return {field.name: _part(_attribute_of(value), field.name) for field in fields(kind)}
     if hasattr(kind, "__attrs_attrs__"):
         return {field.name: _part(_attribute_of(value), field.name) for field in kind.__attrs_attrs__}
     if hasattr(kind, "model_fields"):
         return {**vars(value), **(getattr(value, "__pydantic_extra__", None) or {})}
-    if kind.__name__ in ("Namespace", "SimpleNamespace") and hasattr(value, "__dict__"):
+    if any(base.__name__ in NAMESPACES for base in kind.__mro__) and hasattr(value, "__dict__"):
         return dict(vars(value))
     return None
 
@@ -74,7 +83,7 @@ def _part(read: Callable[[Any], Any], key: Any) -> Any:
 
 
 def scalar(value: Any) -> Any:
-    """The Python scalar in a numpy, torch or jax scalar, a one-element array, a Decimal or a Fraction.
+    """The Python scalar in a numpy, torch or jax scalar, a one-element array, a Decimal or what else turns to a float.
 
     Raises:
         TypeError: it holds no single value.
@@ -87,7 +96,7 @@ def scalar(value: Any) -> Any:
             raise TypeError(f"{type(value).__name__} is not a single value: {error}") from None
         if isinstance(found, bool | int | float | str):
             return found
-    elif isinstance(value, float) or type(value).__name__ in ("Decimal", "Fraction"):
+    elif hasattr(type(value), "__float__"):
         return float(value)
     raise TypeError(f"{type(value).__name__} is not a number, text or bool")
 
@@ -113,9 +122,9 @@ def to_plain(value: Any, _above: tuple[int, ...] = ()) -> Any:
 
 
 def _plain_object(value: Any, above: tuple[int, ...]) -> Any:
-    fields = fields_of(value)
-    if fields is not None:
-        return {_key(key): to_plain(item, above) for key, item in fields.items()}
+    parts = fields_of(value)
+    if parts is not None:
+        return {_key(key): to_plain(item, above) for key, item in parts.items()}
     if isinstance(value, list | tuple):
         return [to_plain(item, above) for item in value]
     if isinstance(value, Set):
@@ -182,21 +191,22 @@ class ReadOnlyDict(dict):  # type: ignore[type-arg]
         return dict, (dict(self),)
 
 
-def freeze(value: Any, depth: int = 0) -> Any:
-    """A copy of a config's containers, mappings read-only; what lies in them stays the very object."""
-    if depth > DEEPEST:
+def freeze(value: Any, _above: tuple[int, ...] = ()) -> Any:
+    """A copy of mappings (read-only), lists, tuples and sets; whatever else lies in them stays the very object."""
+    if id(value) in _above or len(_above) > DEEPEST:
         return value
-    fields = fields_of(value)
-    if fields is not None:
-        return ReadOnlyDict({key: freeze(item, depth + 1) for key, item in fields.items()})
-    if type(value) is list:
-        return [freeze(item, depth + 1) for item in value]
-    return value
+    above = (*_above, id(value))
+    parts = fields_of(value) if isinstance(value, Mapping) else None
+    if parts is not None:
+        return ReadOnlyDict({key: freeze(item, above) for key, item in parts.items()})
+    if type(value) in (list, tuple):
+        return type(value)(freeze(item, above) for item in value)
+    return set(value) if type(value) is set else value
 
 
 def as_config(config: Any) -> ReadOnlyDict:
     """A config of any type as a read-only dict; a value without named parts becomes ``{"config": value}``."""
     if config is None:
         return ReadOnlyDict()
-    frozen = freeze(config)
-    return frozen if isinstance(frozen, ReadOnlyDict) else ReadOnlyDict({"config": frozen})
+    parts = fields_of(config)
+    return ReadOnlyDict(freeze({"config": config} if parts is None else parts))

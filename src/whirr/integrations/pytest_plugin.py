@@ -21,7 +21,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, None]:
     for run in _open_runs():
         if run in before:
             continue
-        if error is None:
+        if error is None or isinstance(error, pytest.skip.Exception):
             run.finish()  # type: ignore[attr-defined]
         else:
             run.fail(error)  # type: ignore[attr-defined]
