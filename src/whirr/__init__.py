@@ -12,6 +12,10 @@ from __future__ import annotations
 from whirr.errors import WhirrError, WhirrWarning
 from whirr.run import Run, finish, init, log, read_meta, read_metrics, save_artifact, summary
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from whirr.columns import read_columns as read_columns
+
 __version__ = "0.1.0"
 
 __all__ = [

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -39,7 +38,9 @@ TAIL_BYTES = 2**16
 CLOSED = -1
 APART = b"\n"
 """Ends a torn line that an earlier writer left, so that the next record is a line of its own."""
-LARGEST = sys.float_info.max
+
+# Bound once: append() runs at every step of a training loop.
+now, dumps, write = datetime.now, orjson.dumps, os.write
 
 
 class MetricsWriter:
@@ -56,10 +57,12 @@ class MetricsWriter:
     """
 
     __slots__ = (
+        "_acquire",
         "_encoder",
         "_fd",
         "_lock",
         "_next",
+        "_release",
         "_retry_at",
         "_started",
         "_told",
@@ -75,7 +78,7 @@ class MetricsWriter:
         self.room = room
         self.dropped = 0
         # Reentrant: a signal handler may log or finish while the main thread is inside append().
-        self._lock = threading.RLock()
+        self._renew_lock()
         self._encoder = Encoder()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -94,6 +97,11 @@ class MetricsWriter:
             self._wait(APART)
             self.drain()
 
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
+        # Bound once: append() takes the lock at every step, and these calls cost less than ``with``.
+        self._acquire, self._release = self._lock.acquire, self._lock.release
+
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called, or the process was forked."""
@@ -110,9 +118,10 @@ class MetricsWriter:
         Raises:
             NotAMapping: ``metrics`` is not a mapping.
         """
-        with self._lock:
+        self._acquire()
+        try:
             index = self._next
-            moment = datetime.now(UTC)
+            moment = now(UTC)
             try:
                 if step is None:
                     record = {INDEX: index, TIMESTAMP: moment, **metrics}
@@ -122,8 +131,8 @@ class MetricsWriter:
                     plain = len(record) == len(metrics) + 3 and type(step) is int
                 # One sum at C speed: TypeError for texts, None and nested values, not finite for NaN and infinity;
                 # from 0.0, so that numpy does not add small integers in their own narrow type.
-                if plain and -LARGEST < sum(metrics.values(), 0.0) < LARGEST:
-                    line = orjson.dumps(record, scalar, OPTIONS)
+                if plain and (total := sum(metrics.values(), 0.0)) - total == 0.0:
+                    line = dumps(record, scalar, OPTIONS)
                 else:
                     line = self._encoder.encode(index, moment, metrics, step)
             except Exception:  # whatever an exotic value raises: the slow road goes value by value
@@ -138,7 +147,7 @@ class MetricsWriter:
                     self.drain()
                 return True
             try:
-                written = os.write(self._fd, line)
+                written = write(self._fd, line)
                 if written == len(line):
                     return True
             except OSError as error:
@@ -152,6 +161,8 @@ class MetricsWriter:
             self._waiting_bytes += len(line)
             self._started = written
             return True
+        finally:
+            self._release()
 
     def _wait(self, line: bytes) -> None:
         if self._waiting_bytes + len(line) > self.room:
@@ -267,7 +278,7 @@ class MetricsWriter:
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's file, its lock and its waiting lines."""
-        self._lock = threading.RLock()
+        self._renew_lock()
         self._waiting.clear()
         self._waiting_bytes = self._started = self.dropped = 0
         fd, self._fd = self._fd, CLOSED
