@@ -69,6 +69,11 @@ class Settings:
         return cls(os.environ if environ is None else environ)
 
 
+def disabled(environ: Mapping[str, str]) -> bool:
+    """Whether nothing is to be recorded; never raises, unlike ``Settings``."""
+    return environ.get("WHIRR_MODE", "").strip().lower() == "disabled"
+
+
 def _mode(text: str) -> str:
     mode = text.strip().lower() or "enabled"
     if mode not in MODES:

@@ -18,6 +18,7 @@ from functools import partial
 from types import FrameType
 
 from whirr import causes
+from whirr.config import disabled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +69,10 @@ class Endings:
     def prepare(self) -> None:
         """What must be in place early: at import, by the main thread, because only it may set signal handlers.
 
-        A handler without open runs does what the signal does by default.
+        A handler without open runs does what the signal does by default, only not inside a long call into C.
         """
         atexit.register(self._at_exit)
-        if not _is_multiprocessing_child():
+        if not _is_multiprocessing_child() and not disabled(os.environ):
             self._take_signals()
 
     def install(self, *, owner: bool = True) -> None:
@@ -218,7 +219,9 @@ class Endings:
         if self._uncaught is not None:
             return self._uncaught
         cause = self._exit if self._exit_called else causes.of_unknown_exit()
-        return self._signal or cause if cause else None
+        if cause is None or self._signal is None:
+            return cause
+        return {**self._signal, "exit_code": cause["exit_code"]}  # the program heard the signal and left by itself
 
 
 def _is_multiprocessing_child() -> bool:

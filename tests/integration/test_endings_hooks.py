@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -195,3 +198,19 @@ def test_sigterm_from_another_process_while_training_computes(tmp_path: Path) ->
     assert process.returncode == -15
     meta = stored_meta(only_run(tmp_path))
     assert (meta["status"], meta["cause"]["signal"]) == ("failed", "SIGTERM")
+
+
+@pytest.mark.parametrize("mode", ["disabled", "enabled"])
+def test_disabled_leaves_the_signals_alone(mode: str, tmp_path: Path) -> None:
+    code = "import signal, whirr; whirr.init().finish(); print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    environ = {**os.environ, "WHIRR_MODE": mode, "WHIRR_DIR": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(mode == "disabled")
+
+
+def test_a_signal_that_the_program_heard_is_kept_beside_its_exit_code(tmp_path: Path) -> None:
+    heard = "signal.signal(signal.SIGTERM, lambda number, frame: None)"
+    outcome = ended(tmp_path, heard, "os.kill(os.getpid(), signal.SIGTERM)\nsys.exit(3)")
+    cause = outcome.meta()["cause"]
+    assert outcome.code == 3
+    assert (cause["kind"], cause["signal"], cause["exit_code"]) == ("signal", "SIGTERM", 3)
