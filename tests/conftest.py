@@ -1,0 +1,31 @@
+"""Set up for all tests: no setting and no git identity of the machine leaks in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Shared machines pause for longer than any deadline; a test here says what is right, never how fast.
+settings.register_profile("whirr", deadline=None)
+settings.load_profile("whirr")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("WHIRR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A Researcher")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "researcher@example.org")
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the working directory; runs started in it land in its `.whirr`."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
