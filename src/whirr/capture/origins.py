@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from whirr.capture.redact import clean_url
 
@@ -123,9 +124,7 @@ def _as_url(remote: str, top: str) -> str | None:
     if re.match(r"\w+://", remote):
         return remote
     if os.path.exists(remote):
-        from urllib.parse import quote
-
-        return "file://" + quote(remote)
+        return Path(os.path.abspath(remote)).as_uri()
     scp = re.fullmatch(r"(\w+@)?([^/:]+):(\w[^:]*)", remote)
     return f"ssh://{scp[1] or ''}{scp[2]}/{scp[3]}" if scp else None
 
