@@ -29,15 +29,23 @@ def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) 
 
 
 def save(source: Path, target: Path) -> None:
-    """Copy a file or folder to ``target``, replacing what stands there only when the copy is whole.
+    """Copy a file or folder to ``target``, in place only when the copy is whole.
 
-    Of a folder that contains ``target`` itself (a work tree that holds its runs), the sub-folder that does is left out.
+    A file replaces the file of that name. A folder joins the folder of that name: equal names are replaced, and
+    what was saved there under other names stays. Of a folder that contains ``target`` itself (a work tree that
+    holds its runs), the sub-folder that does is left out.
 
     Raises:
+        ArtifactNameError: a file would take the place of a folder, or a folder that of a file.
         OSError: ``source`` cannot be read, or the copy cannot be written.
     """
     if target.exists() and os.path.samefile(source, target):
         return
+    if target.exists() and not target.is_symlink() and target.is_dir() != source.is_dir():
+        kind = "folder" if target.is_dir() else "file"
+        raise ArtifactNameError(
+            f"the artifact {target.name!r} is a {kind} already", hint="save this one under another name"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{os.urandom(6).hex()}.tmp"
     try:
@@ -52,16 +60,15 @@ def save(source: Path, target: Path) -> None:
 
 
 def _replace(temporary: Path, target: Path) -> None:
-    """Put the finished copy in place; an older folder of the same name steps aside first."""
-    if target.is_dir() and not target.is_symlink():
-        aside = temporary.with_suffix(".old")
-        os.replace(target, aside)
-        os.replace(temporary, target)
-        _remove(aside)
-        return
-    if target.is_symlink() or (temporary.is_dir() and target.exists()):
+    """Put the finished copy in place, file by file where a folder of that name is there."""
+    if target.is_symlink():
         target.unlink()
-    os.replace(temporary, target)
+    if temporary.is_dir() and target.is_dir():
+        for part in temporary.iterdir():
+            _replace(part, target / part.name)
+        temporary.rmdir()
+    else:
+        os.replace(temporary, target)
 
 
 def _remove(path: Path) -> None:

@@ -51,8 +51,8 @@ class Settings:
         put(self, "disabled", _mode(environ.get("WHIRR_MODE", "")) == "disabled")
         put(self, "dir", environ.get("WHIRR_DIR") or None)
         put(self, "run_dir", environ.get("WHIRR_RUN_DIR") or None)
-        put(self, "run_id", environ.get("WHIRR_RUN_ID") or None)
-        put(self, "job_id", environ.get("WHIRR_JOB_ID") or None)
+        put(self, "run_id", _name("WHIRR_RUN_ID", environ))
+        put(self, "job_id", _name("WHIRR_JOB_ID", environ))
         put(self, "system_interval", _interval(environ.get("WHIRR_SYSTEM_INTERVAL", "")))
         put(self, "capture_output", _flag("WHIRR_CAPTURE_OUTPUT", environ.get("WHIRR_CAPTURE_OUTPUT", "")))
 
@@ -79,6 +79,14 @@ def _mode(text: str) -> str:
     if mode not in MODES:
         raise UsageError(f"WHIRR_MODE={text} is not a mode", hint=f"use one of: {', '.join(MODES)}")
     return mode
+
+
+def _name(variable: str, environ: Mapping[str, str]) -> str | None:
+    """The name of a folder: it must not lead anywhere else."""
+    text = environ.get(variable) or None
+    if text is not None and (text in (".", "..") or "/" in text):
+        raise UsageError(f"{variable}={text} is no name", hint="give a plain name or number, without '/'")
+    return text
 
 
 def _interval(text: str) -> float:

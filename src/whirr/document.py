@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from whirr.errors import warn
@@ -51,6 +52,13 @@ class Document:
             self.unsaved = False
             return True
 
+    def move(self, folder: Path) -> None:
+        """The run's folder has another name now."""
+        with self._lock:
+            self.path = folder / self.path.name
+            if self._reserve is not None:
+                self._reserve = folder / RESERVE
+
     def set_space_aside(self) -> None:
         """Take some disk space now, so that the ending can be written even if the disk is full by then.
 
@@ -65,11 +73,8 @@ class Document:
         with self._lock:
             self.content = {**self.content, **changes}
             saved = self.save(durable=durable)
-            if self._reserve is None:
-                return
-            try:
-                self._reserve.unlink(missing_ok=True)
-            except OSError:
-                return  # a lost file system: save() has said so
-            if not saved:
-                self.save(durable=durable)
+            if self._reserve is not None:
+                with suppress(OSError):
+                    self._reserve.unlink(missing_ok=True)
+            if not saved and not self.save(durable=durable):
+                warn(f"{self.path} could not be written: how the run ended is not recorded")

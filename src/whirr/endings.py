@@ -72,7 +72,7 @@ class Endings:
         A handler without open runs does what the signal does by default, only not inside a long call into C.
         """
         atexit.register(self._at_exit)
-        if not _is_multiprocessing_child() and not disabled(os.environ):
+        if not is_multiprocessing_child() and not disabled(os.environ):
             self._take_signals()
 
     def install(self, *, owner: bool = True) -> None:
@@ -83,7 +83,7 @@ class Endings:
                 signals' default actions: pools end their workers by SIGTERM, and a Python handler never runs
                 in a worker that is just about to wait for a lock.
         """
-        if owner or not _is_multiprocessing_child():
+        if owner or not is_multiprocessing_child():
             self._take_signals()
         self._main = self._main or _main_frame()
         if self._installed:
@@ -184,7 +184,7 @@ class Endings:
             return
         from multiprocessing import process, util
 
-        if _is_multiprocessing_child():
+        if is_multiprocessing_child():
             util.Finalize(None, self._at_child_exit, exitpriority=-1)
         if process.parent_process() is None:  # a forked child forgets finalizers as it begins, and calls this again
             util.register_after_fork(self, Endings.watch_multiprocessing)
@@ -224,7 +224,7 @@ class Endings:
         return {**self._signal, "exit_code": cause["exit_code"]}  # the program heard the signal and left by itself
 
 
-def _is_multiprocessing_child() -> bool:
+def is_multiprocessing_child() -> bool:
     module = sys.modules.get("multiprocessing.process")
     if module is None:
         return False

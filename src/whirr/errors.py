@@ -7,7 +7,7 @@
     ├── MissingExtra            an optional package is needed and not installed
     ├── FolderError             a run folder cannot be made or written     (also an OSError)
     ├── NoActiveRun             whirr.log() without whirr.init()           (also a RuntimeError)
-    ├── RunFinished             log() after finish()                       (also a RuntimeError)
+    ├── RunFinished             log() or summary() after finish()          (also a RuntimeError)
     ├── NotAMapping             log() or summary() was not given a mapping (also a TypeError)
     └── ArtifactNameError       an artifact name leaves the run's folder   (also a ValueError)
 

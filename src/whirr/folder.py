@@ -65,7 +65,7 @@ def find_root(settings: Settings, cwd: Path | None = None) -> Path:
     Raises:
         FolderError: the working directory is gone.
     """
-    named = Path(settings.dir).expanduser() if settings.dir else None
+    named = Path(os.path.expanduser(settings.dir)) if settings.dir else None
     if named is not None and named.is_absolute():
         return named
     start = _working_directory() if cwd is None else Path(os.path.abspath(cwd))
@@ -236,6 +236,15 @@ def signs_of_life(run_dir: Path) -> float | None:
 def judge(meta: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     """``meta`` with an honest status and cause (see ``process.judge``)."""
     return process.judge(meta, lambda: signs_of_life(run_dir))
+
+
+def is_live(run_dir: Path) -> bool:
+    """Whether a run is still running, as far as can be told."""
+    try:
+        meta = read_document(run_dir / META)
+    except (OSError, ValueError):
+        return False
+    return isinstance(meta, dict) and judge(meta, run_dir).get("status") == "running"
 
 
 def read_meta(run_dir: Path | str) -> dict[str, Any]:

@@ -255,6 +255,22 @@ class MetricsWriter:
         except OSError:
             return False
 
+    def follow(self) -> str:
+        """Where the file is now: whoever renames the folder of a live run takes its files along."""
+        with self._lock:
+            if self._fd != CLOSED and not self.deleted() and not self._in_place():
+                with suppress(OSError):
+                    found = os.readlink(f"/proc/self/fd/{self._fd}")
+                    if os.path.basename(found) == os.path.basename(self.path):
+                        self.path = found
+            return self.path
+
+    def _in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        except OSError:
+            return False
+
     def close(self, patience: float = 0.0, *, durable: bool = False) -> int:
         """Write what waits, for at most ``patience`` seconds, and close; gives the number of records lost in all.
 

@@ -76,7 +76,7 @@ def open_place(settings: Settings, environ: Mapping[str, str], nth: int, patienc
 def _job_folder(settings: Settings) -> Path | None:
     if settings.run_dir:
         return Path(os.path.abspath(settings.run_dir))
-    if settings.job_id:
+    if settings.job_id or settings.run_id:
         return find_root(settings) / RUNS / (settings.run_id or f"job-{settings.job_id}")
     return None
 
@@ -109,7 +109,7 @@ def _launch(environ: Mapping[str, str]) -> str:
     if "SLURM_STEP_ID" in environ:
         return f"slurm-{environ.get('SLURM_JOB_ID')}-{environ['SLURM_STEP_ID']}-{restart}"
     shared = [environ[name] for name in LAUNCH_VARIABLES if name in environ]
-    if int(environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+    if environ.get("GROUP_WORLD_SIZE", "1") not in ("0", "1"):  # torchrun on several machines
         return "-".join([*shared, restart])
     parent = os.getppid()
     started = process.start_ticks(parent)

@@ -11,8 +11,9 @@ from time import monotonic
 from whirr import artifacts, beginning, causes, clock, session
 from whirr.config import Settings
 from whirr.document import Document
+from whirr.endings import is_multiprocessing_child
 from whirr.errors import FolderError, NoActiveRun, NotAMapping, RunFinished, warn
-from whirr.folder import METRICS, read_meta, read_metrics
+from whirr.folder import METRICS, is_live, read_meta, read_metrics
 from whirr.metrics import MetricsWriter
 from whirr.opening import open_place
 from whirr.upkeep import CAPTURE_LIMIT, Capture, Upkeep
@@ -69,7 +70,7 @@ class Run:
         capture_pip: bool = True,
     ) -> None:
         settings = Settings.from_env()
-        self.thread = threading.current_thread()
+        self._thread = threading.current_thread()
         self._lock = threading.RLock()
         self._ended = False
         self._disabled = settings.disabled
@@ -181,6 +182,7 @@ class Run:
             )
         self._refuse_when_over("summary()")
         with self._lock:
+            self._follow()
             known = self._document.content.get("summary") or {}
             self._document.update({"summary": {**known, **to_plain(metrics)}})
 
@@ -189,7 +191,8 @@ class Run:
     ) -> Path:
         """Copy a file or folder to the run's ``artifacts/``; the same name again replaces the earlier copy.
 
-        The copy appears whole or not at all; the source is not changed. A full disk costs a warning.
+        A folder saved again joins the earlier one: equal names are replaced, others stay. A file appears whole
+        or not at all; the source is not changed. A full disk costs a warning.
 
         Args:
             source_path: the file or folder.
@@ -199,10 +202,12 @@ class Run:
             The path of the copy.
 
         Raises:
-            ArtifactNameError: (a ``ValueError``) the name leaves the run's folder.
+            ArtifactNameError: (a ``ValueError``) the name leaves the run's folder, or a file would take the place
+                of a folder or a folder that of a file.
             FileNotFoundError: there is no such source.
         """
         source = Path(source_path)
+        self._follow()
         target = artifacts.target_of(self.run_dir, source, artifact_name)
         if self._disabled:
             return target
@@ -217,11 +222,11 @@ class Run:
 
     def finish(self) -> None:
         """Mark the run as completed. Safe to call again; takes a bounded time even when the disk is full."""
-        self.end(None)
+        self._end(None)
 
     def fail(self, error: BaseException) -> None:
         """Mark the run as failed by an exception that the program has caught; the exception is kept as its cause."""
-        self.end(causes.of_exception(error))
+        self._end(causes.of_exception(error))
 
     def __enter__(self) -> Self:
         return self
@@ -229,9 +234,9 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end(causes.of_exception(error) if error is not None else None)
+        self._end(causes.of_exception(error) if error is not None else None)
 
-    def end(self, cause: dict[str, Any] | None, *, hurried: bool = False) -> None:
+    def _end(self, cause: dict[str, Any] | None, *, hurried: bool = False) -> None:
         """End the run: completed without a cause, else failed. Only the first call counts.
 
         Args:
@@ -243,6 +248,7 @@ class Run:
         _session.forget(self)
         if over:
             return
+        self._follow()
         ending: dict[str, Any] = {"cause": cause}
         if self._upkeep is not None:
             ending = {"status": "failed" if cause else "completed", **self._times(), "cause": cause}
@@ -255,6 +261,15 @@ class Run:
 
     def _times(self) -> dict[str, Any]:
         return {"finished_at": clock.stamp(), "duration_seconds": round(monotonic() - self._started, 6)}
+
+    def _follow(self) -> None:
+        """Whoever renames the folder of a live run takes the run along: the kept descriptor knows where it is."""
+        if self._upkeep is None or self._metrics is None:
+            return
+        folder = Path(self._metrics.follow()).parent
+        if folder != self._folder:
+            self._folder = self._upkeep.folder = folder
+            self._document.move(folder)
 
     def _close(self, ending: dict[str, Any], hurried: bool) -> None:
         if self._upkeep is not None:
@@ -269,21 +284,22 @@ class Run:
             self._document.end(ending, durable=not hurried)
 
     @property
-    def in_trouble(self) -> bool:
+    def _in_trouble(self) -> bool:
         """Whether something waits to be written."""
         return self._upkeep is not None and self._upkeep.in_trouble
 
     @property
-    def own_meta(self) -> Path | None:
+    def _own_meta(self) -> Path | None:
         """The ``meta.json`` that this process answers for; None when another process does."""
         return None if self._upkeep is None else self._document.path
 
-    def tick(self) -> None:
+    def _tick(self) -> None:
         """One round of the background thread."""
         if self._upkeep is not None and not self._ended:
+            self._follow()
             self._upkeep.tick()
 
-    def note(self, cause: dict[str, Any]) -> None:
+    def _note(self, cause: dict[str, Any]) -> None:
         """Keep a cause that will count should the process vanish before it can end the run."""
         if self._upkeep is not None:
             self._document.update({"cause": cause})
@@ -296,7 +312,7 @@ class Run:
         path = self.run_dir / f"writer.{self._writer}.json"
         self._document = Document(path, {"pid": os.getpid(), "host": os.uname().nodename})
 
-    def leave_to_parent(self) -> None:
+    def _leave_to_parent(self) -> None:
         """In a forked child: the run stays the parent's; what this process logs goes to files of its own."""
         self._lock = threading.RLock()
         if self._metrics is not None:
@@ -304,14 +320,15 @@ class Run:
         if not self._disabled:
             self._become_further_writer(f"p{os.getpid()}")
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """A copied model that holds its run holds the same run."""
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rejoin, (
-            self._run_id,
-            self._folder,
-            dict(self._config),
-            self._disabled,
-            self._ended,
-        )
+        return _unpickle, (self._run_id, self._folder, dict(self._config), self._disabled, self._ended)
 
     def __repr__(self) -> str:
         return f"<whirr.Run {self._run_id}>"
@@ -321,20 +338,26 @@ def _append_nowhere(metrics: Mapping[str, Any], step: int | None = None) -> bool
     return False
 
 
-def _rejoin(run_id: str, folder: Path | None, config: dict[str, Any], disabled: bool, ended: bool) -> Run:
-    """A run that came here by pickle (a multiprocessing argument): this process is a further writer of it."""
+def _unpickle(run_id: str, folder: Path | None, config: dict[str, Any], disabled: bool, ended: bool) -> Run:
+    """A run that came here by pickle.
+
+    As the argument of a process of a live run it makes this process a further writer, and in a multiprocessing
+    child, which has no run of its own, the current run. From an old checkpoint it is a run that is over.
+    """
     for known in open_runs():  # every task of a pool brings the run along
         if known.run_id == run_id and known._folder == folder and not disabled:
             return known
     run = Run.__new__(Run)
-    run._run_id, run._folder, run._disabled, run._ended = run_id, folder, disabled, ended
+    run._run_id, run._folder, run._disabled = run_id, folder, disabled
+    run._ended = ended or (folder is not None and not is_live(folder))
     run._config = as_config(config)
-    run._lock, run.thread, run._metrics = threading.RLock(), threading.current_thread(), None
+    run._lock, run._thread, run._metrics = threading.RLock(), threading.current_thread(), None
     run._append = _append_nowhere
     run._upkeep = run._capture = None
-    if not disabled:
+    if not (run._disabled or run._ended):
         run._become_further_writer(f"p{os.getpid()}")
-        _session.join(run)
+        if is_multiprocessing_child():
+            _session.join(run)
     return run
 
 

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     class Ticking(Protocol):
         """What the session knows of a run."""
 
-        thread: threading.Thread
+        _thread: threading.Thread
 
         @property
-        def in_trouble(self) -> bool: ...
+        def _in_trouble(self) -> bool: ...
         @property
-        def own_meta(self) -> Path | None: ...
-        def tick(self) -> None: ...
-        def note(self, cause: dict[str, Any]) -> None: ...
+        def _own_meta(self) -> Path | None: ...
+        def _tick(self) -> None: ...
+        def _note(self, cause: dict[str, Any]) -> None: ...
         def fail(self, error: BaseException) -> None: ...
-        def end(self, cause: dict[str, Any] | None, *, hurried: bool = False) -> None: ...
-        def leave_to_parent(self) -> None: ...
+        def _end(self, cause: dict[str, Any] | None, *, hurried: bool = False) -> None: ...
+        def _leave_to_parent(self) -> None: ...
 
 
 SOON = 0.3
@@ -108,26 +108,26 @@ class Session:
             runs = self.open_runs
             with self.gate:
                 for run in runs:
-                    run.tick()
+                    run._tick()
             early -= 1
-            hurry = early > 0 or any(run.in_trouble for run in runs)
+            hurry = early > 0 or any(run._in_trouble for run in runs)
             pause = min(SOON, interval) if hurry else interval
 
     def _note(self, cause: dict[str, Any]) -> None:
         for run in self.open_runs:
-            run.note(cause)
+            run._note(cause)
 
     def _thread_failed(self, thread: threading.Thread | None, error: BaseException) -> None:
         for run in self.open_runs:
-            if run.thread is thread:
+            if run._thread is thread:
                 run.fail(error)
 
     def _end_all(self, cause: dict[str, Any] | None, hurried: bool) -> None:
         for run in reversed(self.open_runs):
-            run.end(cause, hurried=hurried)
+            run._end(cause, hurried=hurried)
 
     def _late_code(self) -> Callable[[int], None] | None:
-        paths = [path for run in self._open if (path := run.own_meta) is not None]
+        paths = [path for run in self._open if (path := run._own_meta) is not None]
         if not paths:
             return None
 
@@ -147,7 +147,7 @@ class Session:
         self._keeper = None
         self.endings.forked()
         for run in self._open:
-            run.leave_to_parent()
+            run._leave_to_parent()
 
 
 def start() -> Session:

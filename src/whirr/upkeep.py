@@ -37,6 +37,7 @@ class Upkeep:
     """Heartbeat, samples, waiting rows and console output of a run.
 
     Args:
+        folder: the run's folder; set anew when somebody renames it.
         config: the bytes of ``config.json``, to write it again should the folder be deleted.
         sample_every: seconds between two samples of the machine; None takes none.
         capture_output: copy console output to ``output.log``.
@@ -52,7 +53,7 @@ class Upkeep:
         sample_every: float | None,
         capture_output: bool,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._metrics = metrics
         self._document = document
         self._config = config
@@ -73,12 +74,12 @@ class Upkeep:
     def _tee(self) -> None:
         from whirr.console import ConsoleTee
 
-        self._console = ConsoleTee(self._folder / OUTPUT)
+        self._console = ConsoleTee(self.folder / OUTPUT)
         self._console.start()
 
     def beat(self) -> None:
         """Touch the heartbeat; raises OSError when the folder is gone or cannot be written."""
-        path = os.path.join(self._folder, HEARTBEAT)
+        path = os.path.join(self.folder, HEARTBEAT)
         try:
             os.utime(path)
         except FileNotFoundError:
@@ -101,16 +102,16 @@ class Upkeep:
     def _complain(self, error: OSError) -> None:
         if not self._complained:
             self._complained = True
-            warn(f"{self._folder}: {error.strerror or error}; whirr goes on trying")
+            warn(f"{self.folder}: {error.strerror or error}; whirr goes on trying")
 
     def _mend(self) -> None:
         """Bring the folder back when somebody deleted it under the run: the run lives, and so do its records."""
         if not self._metrics.deleted():
             return
         self._complain(FileNotFoundError(2, "the run's folder was deleted while it runs, and is written anew"))
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._metrics.restore()
-        write_atomic(self._folder / CONFIG, self._config)
+        write_atomic(self.folder / CONFIG, self._config)
         self._document.save()
 
     def _write_waiting(self) -> None:
@@ -135,7 +136,7 @@ class Upkeep:
 
     def _append_sample(self, line: bytes) -> None:
         """A full disk can cut a line: the next one then begins on a line of its own."""
-        path = self._folder / SYSTEM
+        path = self.folder / SYSTEM
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             write_all(handle, b"\n" + line if self._cut else line)
@@ -149,7 +150,7 @@ class Upkeep:
     def _begin_sampling(self) -> Sampler:
         from whirr.sampler import Sampler
 
-        sampler = Sampler(self._folder)
+        sampler = Sampler(self.folder)
         sampler.sample()
         self._sampling_since = monotonic()
         return sampler

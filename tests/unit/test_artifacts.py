@@ -119,22 +119,33 @@ class TestReplacing:
             save(run_dir, project / "a")
         assert tree(run_dir / "artifacts") == {"a": "two"}
 
-    def test_folder_by_folder_drops_what_was_only_in_the_old_one(self, run_dir: Path, project: Path) -> None:
+    def test_a_folder_joins_the_one_of_its_name(self, run_dir: Path, project: Path) -> None:
+        (project / "file").write_text("own name")
+        save(run_dir, project / "file", "folder/own")
         for name in ("one", "two"):
-            (project / name).mkdir()
-            (project / name / name).write_text(name)
+            (project / name / "sub").mkdir(parents=True)
+            (project / name / "sub" / name).write_text(name)
+            (project / name / "both").write_text(name)
             save(run_dir, project / name, "folder")
-        assert tree(run_dir / "artifacts") == {"folder": None, "folder/two": "two"}
+        assert tree(run_dir / "artifacts") == {
+            "folder": None,
+            "folder/both": "two",
+            "folder/own": "own name",
+            "folder/sub": None,
+            "folder/sub/one": "one",
+            "folder/sub/two": "two",
+        }
 
-    def test_file_by_folder_and_back(self, run_dir: Path, project: Path) -> None:
+    def test_neither_kind_takes_the_place_of_the_other(self, run_dir: Path, project: Path) -> None:
         (project / "file").write_text("x")
         (project / "folder").mkdir()
-        (project / "folder" / "in").write_text("y")
         save(run_dir, project / "file", "a")
-        save(run_dir, project / "folder", "a")
-        assert tree(run_dir / "artifacts") == {"a": None, "a/in": "y"}
-        save(run_dir, project / "file", "a")
-        assert tree(run_dir / "artifacts") == {"a": "x"}
+        save(run_dir, project / "folder", "b")
+        with pytest.raises(ArtifactNameError, match="is a file already"):
+            save(run_dir, project / "folder", "a")
+        with pytest.raises(ArtifactNameError, match="is a folder already"):
+            save(run_dir, project / "file", "b")
+        assert tree(run_dir / "artifacts") == {"a": "x", "b": None}
 
     def test_a_file_onto_itself(self, run_dir: Path, project: Path) -> None:
         (project / "a").write_text("x")

@@ -79,3 +79,10 @@ def test_settings_are_frozen() -> None:
 def test_the_environment_of_this_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHIRR_DIR", "elsewhere")
     assert Settings.from_env().dir == "elsewhere"
+
+
+@pytest.mark.parametrize("variable", ["WHIRR_RUN_ID", "WHIRR_JOB_ID"])
+@pytest.mark.parametrize("text", ["..", ".", "../evil", "/evil", "a/b"])
+def test_ids_that_lead_elsewhere_are_refused(variable: str, text: str) -> None:
+    with pytest.raises(UsageError, match=variable):
+        Settings({variable: text})

@@ -1,1 +1,1 @@
-"""Bridges to other tools; they use only what ``import whirr`` offers."""
+"""Bridges to other tools; they use only what whirr offers to everybody."""
