@@ -21,7 +21,8 @@ END_BYTES = 2**18
 SAMPLE_BYTES = 2**15
 
 State = dict[str, Any]
-"""By file name: ``inode`` and ``offset`` of what was read, and ``metrics``, by name
+"""By file name: ``inode`` and ``offset`` of what was read, ``garbage``, the lines of it that were no records,
+``error``, why it could not be read (or empty), and ``metrics``, by name
 ``[count, last, stamp of last, min, max, count of non-finite]``."""
 
 Record = dict[str, Any]
@@ -102,6 +103,21 @@ def summarise(folder: str, state: State, *, unchanged: bool = False) -> tuple[di
     return _merge(shown), grown
 
 
+def problems_of(state: State, bound: str = "") -> list[str]:
+    """What is wrong with the metrics files, one line each; ``bound`` goes before counts that are not exact."""
+    found = []
+    for name, known in state.items():
+        if known["error"]:
+            found.append(f"{name} cannot be read: {known['error']}")
+        if known["garbage"]:
+            found.append(f"{name}: lines that are no records: {bound}{known['garbage']}")
+    return found
+
+
+def _unread(inode: int = 0) -> State:
+    return {"inode": inode, "offset": 0, "garbage": 0, "error": "", "metrics": {}}
+
+
 def _advance(path: str, known: State | None) -> tuple[State, list[Record]]:
     """The state of a file after what was added to it, and a whole last record that has no newline yet."""
     tail: list[Record] = []
@@ -109,17 +125,20 @@ def _advance(path: str, known: State | None) -> tuple[State, list[Record]]:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             if known is None or known["inode"] != status.st_ino or known["offset"] > status.st_size:
-                known = {"inode": status.st_ino, "offset": 0, "metrics": {}}
+                known = _unread(status.st_ino)
+            known["error"] = ""
             file.seek(known["offset"])
-            for rows, consumed, _ in _chunks(file):
+            for rows, consumed, garbage in _chunks(file):
                 if consumed:
                     _add(known["metrics"], rows)
                     known["offset"] += consumed
+                    known["garbage"] += garbage
                 else:
                     tail = rows
-    except OSError:
-        pass
-    return known or {"inode": 0, "offset": 0, "metrics": {}}, tail
+    except OSError as error:
+        known = known or _unread()
+        known["error"] = error.strerror or str(error)
+    return known, tail
 
 
 def _with_tail(known: State, tail: list[Record]) -> State:
@@ -145,22 +164,26 @@ def _size(entry: os.DirEntry[str]) -> int:
         return 0
 
 
-def ends(folder: str) -> dict[str, Derived]:
-    """The derived metrics of the last records of a run alone; only their last values mean anything."""
-    found: list[State] = []
+def ends(folder: str) -> tuple[dict[str, Derived], State]:
+    """The derived metrics of the last records of a run alone, of which only the last values mean anything.
+
+    Returns:
+        The metrics by name, and a state that is good for ``problems_of`` alone.
+    """
+    found: State = {}
     for entry in metrics_files(folder):
-        found.append({"metrics": {}})
+        known = found[entry.name] = _unread()
         try:
             with open(entry.path, "rb") as file:
-                file.seek(max(_size(entry) - END_BYTES, 0))
-                _add(found[-1]["metrics"], decode(file.read())[0])
-        except OSError:
-            continue
-    return _merge(found)
+                rows, known["garbage"] = _whole_lines(file, max(_size(entry) - END_BYTES, 0), END_BYTES)
+                _add(known["metrics"], rows)
+        except OSError as error:
+            known["error"] = error.strerror or str(error)
+    return _merge(list(found.values())), found
 
 
-def read_rows(path: str, most: int | None = None) -> Iterator[tuple[list[Record], int]]:
-    """The intact records of a file of records in order, many at a time, each time with how many lines were none.
+def read_rows(path: str, most: int | None = None) -> Iterator[list[Record]]:
+    """The intact records of a file of records in order, many at a time.
 
     Args:
         path: the file.
@@ -174,20 +197,22 @@ def read_rows(path: str, most: int | None = None) -> Iterator[tuple[list[Record]
         if most is not None and size > most:
             yield from _samples(file, size, most // SAMPLE_BYTES)
             return
-        for rows, consumed, garbage in _chunks(file):
-            # A last line that was cut off is no garbage: it may still be in the writing.
-            yield rows, garbage if consumed else 0
+        for rows, _, _ in _chunks(file):
+            yield rows
 
 
-def _samples(file: BinaryIO, size: int, count: int) -> Iterator[tuple[list[Record], int]]:
+def _samples(file: BinaryIO, size: int, count: int) -> Iterator[list[Record]]:
     for number in range(count):
         start = (size - SAMPLE_BYTES) * number // (count - 1)
-        file.seek(start)
-        block = file.read(SAMPLE_BYTES)
-        # Only lines that begin and end in the sample.
-        first, last = block.find(b"\n") + 1 if start else 0, block.rfind(b"\n")
-        if first < last:
-            yield decode(block[first:last])
+        yield _whole_lines(file, start, SAMPLE_BYTES)[0]
+
+
+def _whole_lines(file: BinaryIO, start: int, size: int) -> tuple[list[Record], int]:
+    """The records of the lines that begin and end in a part of a file, and how many such lines were none."""
+    file.seek(start)
+    block = file.read(size)
+    first, last = block.find(b"\n") + 1 if start else 0, block.rfind(b"\n")
+    return decode(block[first:last]) if first < last else ([], 0)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[list[Record], int, int]]:

@@ -15,17 +15,17 @@ import time
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from whirr import clock
-from whirr.derive import Derived, State, ends, signature_of, summarise, unread
+from whirr.derive import Derived, State, ends, problems_of, signature_of, summarise, unread
 from whirr.errors import Ambiguous, FolderError, NotFound
 from whirr.folder import CACHE, CONFIG, FURTHER_WRITER, META, RUNS, judge
 from whirr.pack import Packed, read_pack, write_pack
 
-FORMAT = 1
+FORMAT = 2
 SETTLED_NS = 2_000_000_000
 """A folder that changed this recently may change again in the same tick of the file system's clock."""
 
@@ -49,6 +49,29 @@ SEEN = "_seen"
 
 _ORDER = attrgetter("order")
 
+TEXT, OBJECT = (str, "a text"), (dict, "an object")
+KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("name", "status", "started_at", "finished_at"), TEXT),
+    **dict.fromkeys(("summary", "git_info", "cause", "process", "environment"), OBJECT),
+    "tags": (list, "a list of texts"),
+    "duration_seconds": (int | float, "a number"),
+    "job_id": (str | int, "a text or a number"),
+    "dropped_records": (int, "a number"),
+}
+"""What the keys of ``meta.json`` hold unless someone has edited it: a type, and its name for people."""
+
+
+class Logged(NamedTuple):
+    """What the rows of a run come to.
+
+    Attributes:
+        metrics: what whirr derives, by metric.
+        problems: what is wrong with the metrics files, one line each.
+    """
+
+    metrics: dict[str, Derived]
+    problems: list[str]
+
 
 class RunEntry:
     """One run of a listing; everything but its id is read when asked for.
@@ -69,7 +92,10 @@ class RunEntry:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """``meta.json`` as judged now, with ``config`` and ``problems``; non-finite floats spelled out."""
+        """``meta.json`` as judged now, with ``config`` and ``problems``; non-finite floats spelled out.
+
+        What ``KINDS`` names is of its kind, or None.
+        """
         record = self._index.record(self.id, self._packed.data)
         return judge(record, self.path) if record.get("status") == "running" else record
 
@@ -81,40 +107,38 @@ class RunEntry:
     @property
     def name(self) -> str | None:
         """The name given to the run, if any."""
-        return self.record.get("name")
+        name: str | None = self.record.get("name")
+        return name
 
     @property
     def tags(self) -> list[str]:
         """The run's tags."""
-        return [str(tag) for tag in _as(list, self.record.get("tags"))]
+        return self.record.get("tags") or []
 
     @property
     def summary(self) -> dict[str, Any]:
         """What the program itself put into the summary."""
-        summary: dict[str, Any] = _as(dict, self.record.get("summary"))
-        return summary
+        return self.record.get("summary") or {}
 
     @property
     def config(self) -> dict[str, Any]:
         """The run's configuration."""
-        config: dict[str, Any] = _as(dict, self.record.get("config"))
-        return config
+        return self.record.get("config") or {}
 
     @cached_property
+    def logged(self) -> Logged:
+        """What the logged rows come to; read on first use, then only what was added."""
+        return self._index.logged(self)
+
+    @property
     def metrics(self) -> dict[str, Derived]:
-        """What whirr derives from the logged rows, by metric; read on first use, then only what was added."""
-        return self._index.derived(self)
+        """What whirr derives from the logged rows, by metric."""
+        return self.logged.metrics
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with the run's files, one line each."""
-        problems: list[str] = _as(list, self.record.get("problems"))
-        return problems
-
-
-def _as(kind: type[Any], value: Any) -> Any:
-    """``value`` where it has the kind it should have; a foreign ``meta.json`` may hold anything."""
-    return value if isinstance(value, kind) else kind()
+        return [*self.record["problems"], *self.logged.problems]
 
 
 class RunIndex:
@@ -161,27 +185,29 @@ class RunIndex:
             del record[SEEN]
         return record
 
-    def derived(self, entry: RunEntry) -> dict[str, Derived]:
-        """The derived metrics of one run; what was read is remembered until ``save``."""
+    def logged(self, entry: RunEntry) -> Logged:
+        """What the rows of one run come to; what was read is remembered until ``save``."""
         path = os.fspath(entry.path)
         signature = signature_of(path)
         state, known = self._state(entry.id)
         metrics, grown = summarise(path, state, unchanged=known == signature)
-        if grown:
-            self._packed[entry.id] = Packed(signature, "", orjson.dumps(grown))
+        if grown is not None and (grown or state):
+            readable = not any(known["error"] for known in grown.values())
+            self._packed[entry.id] = Packed(signature if readable else UNSETTLED, "", orjson.dumps(grown))
             self._metrics_changed = True
-        return metrics
+        return Logged(metrics, problems_of(state if grown is None else grown))
 
-    def latest(self, entry: RunEntry) -> dict[str, Any]:
-        """The last value of each metric of one run, in bounded time.
+    def glance(self, entry: RunEntry) -> Logged:
+        """What the rows of one run come to, in bounded time; only the last values mean anything.
 
         Where much was never read, only the end of the files is looked at: a metric that was not logged
-        for a long time is then missing.
+        for a long time is then missing, and so is damage before it.
         """
         path = os.fspath(entry.path)
-        long = unread(path, self._state(entry.id)[0]) > READ_AT_ONCE
-        metrics = ends(path) if long else entry.metrics
-        return {name: metric.last for name, metric in metrics.items()}
+        if unread(path, self._state(entry.id)[0]) <= READ_AT_ONCE:
+            return entry.logged
+        metrics, state = ends(path)
+        return Logged(metrics, problems_of(state, "at least "))
 
     def _state(self, run_id: str) -> tuple[State, int | None]:
         packed = self._packed.get(run_id)
@@ -249,10 +275,10 @@ def _candidates(entries: list[RunEntry], shown: int = 8) -> str:
 def _decoded(data: bytes | memoryview) -> dict[str, Any]:
     """A remembered record; empty where the cache was damaged."""
     try:
-        found: dict[str, Any] = _as(dict, orjson.loads(data))
+        found = orjson.loads(data)
     except ValueError:
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def _refresh(folder: str, kept: dict[str, Packed]) -> tuple[dict[str, Packed], int]:
@@ -332,20 +358,16 @@ def _read(folder: str, signature: int) -> Packed:
     problems: list[str] = []
     # Looked at before they are read: a change in between is then seen the next time.
     seen = _documents_signature(folder)
-    record = {
-        "run_id": os.path.basename(folder),
-        "status": UNKNOWN,
-        **_document(f"{folder}/{META}", problems),
-    }
-    order = record.get("started_at")
+    record = {"run_id": os.path.basename(folder), **_checked(f"{folder}/{META}", problems)}
+    record["status"] = record.get("status") or UNKNOWN
     record.pop("environment", None)
     if record["status"] != "running":
         record.pop("process", None)
-    if isinstance(record.get("cause"), dict):
-        record["cause"] = {key: value for key, value in record["cause"].items() if key != "traceback"}
+    if record.get("cause"):
+        record["cause"].pop("traceback", None)
     _read_others(folder, record, problems)
     record |= {"problems": problems, SEEN: seen}
-    return Packed(signature, order if isinstance(order, str) else _changed_at(folder), orjson.dumps(record))
+    return Packed(signature, record.get("started_at") or _changed_at(folder), orjson.dumps(record))
 
 
 def _read_others(folder: str, record: dict[str, Any], problems: list[str]) -> None:
@@ -356,8 +378,27 @@ def _read_others(folder: str, record: dict[str, Any], problems: list[str]) -> No
         names = []
     record["config"] = _document(f"{folder}/{CONFIG}", problems) if CONFIG in names else {}
     for name in sorted(filter(FURTHER_WRITER.fullmatch, names)):
-        said = _document(f"{folder}/{name}", problems)
-        record["summary"] = {**_as(dict, said.get("summary")), **_as(dict, record.get("summary"))}
+        said = _checked(f"{folder}/{name}", problems)
+        record["summary"] = {**(said.get("summary") or {}), **(record.get("summary") or {})}
+
+
+def _checked(path: str, problems: list[str]) -> dict[str, Any]:
+    """A document in which every key of ``KINDS`` holds what it should, or null."""
+    found = _document(path, problems)
+    for key, (_, what) in KINDS.items():
+        value = found.get(key)
+        if not _fits(key, value):
+            problems.append(f"{os.path.basename(path)}: {key} is not {what}")
+            found[key] = (
+                [tag for tag in value if isinstance(tag, str)] if key == "tags" and type(value) is list else None
+            )
+    return found
+
+
+def _fits(key: str, value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is None
+    return isinstance(value, KINDS[key][0]) and (key != "tags" or all(isinstance(tag, str) for tag in value))
 
 
 def _document(path: str, problems: list[str]) -> dict[str, Any]:

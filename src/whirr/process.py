@@ -151,7 +151,7 @@ def judge(
     now = clock.now().timestamp() if now is None else now
     sign = seen()
     process = meta.get("process")
-    if not isinstance(process, dict) or not isinstance(process.get("pid"), int):
+    if not isinstance(process, dict) or not _is_pid(process.get("pid")):
         process = {}
     what = fate(process, proc) if process else ELSEWHERE
     silent = sign is None or now - sign > LOST_AFTER
@@ -159,6 +159,10 @@ def judge(
         return {**meta, **_span(meta, now), "last_seen_at": _stamp(sign)}
     cause = meta.get("cause") or _cause(what, process, sign, proc)
     return {**meta, "status": "failed", "cause": cause, **_span(meta, sign), "last_seen_at": _stamp(sign)}
+
+
+def _is_pid(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < 2**31
 
 
 def _stamp(moment: float | None) -> str | None:

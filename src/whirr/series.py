@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import defaultdict
+from operator import itemgetter
 from typing import NamedTuple
 
 from whirr.derive import Record, metrics_files, read_rows
@@ -37,10 +38,14 @@ class Series:
         self._steps.append(place if step is None else step)
         self.stepped = self.stepped and step is not None
 
-    def finite(self) -> list[tuple[float, float]]:
-        """The points that can be drawn, by step, or by place where a step is missing."""
+    def points(self) -> list[tuple[float, float]]:
+        """All values by step, or by place where a step is missing; values that are not finite are gaps."""
         points = zip(self._steps if self.stepped else self._places, self.values, strict=True)
-        return sorted((point for point in points if math.isfinite(point[1])), key=lambda point: point[0])
+        return sorted((point for point in points if math.isfinite(point[0])), key=itemgetter(0))
+
+    def varies(self) -> bool:
+        """Whether there are two different values to draw a curve through."""
+        return len({value for value in self.values if math.isfinite(value)}) > 1
 
 
 class Curves(NamedTuple):
@@ -49,37 +54,31 @@ class Curves(NamedTuple):
     Attributes:
         series: by metric.
         sampled: a file was so long that only parts of it were read.
-        problems: what is wrong with the metrics files.
     """
 
     series: dict[str, Series]
     sampled: bool
-    problems: list[str]
 
 
 def read_curves(folder: str, most: int = LONG) -> Curves:
-    """The series of every metric of a run that has numbers.
+    """The series of every metric of a run that has numbers; what cannot be read is left out (``derive`` tells it).
 
     Args:
         folder: the run's folder.
         most: bytes to read of one file; a longer one is sampled.
     """
     found: dict[str, Series] = defaultdict(Series)
-    problems = []
     sampled = False
     for entry in metrics_files(folder):
-        count = garbage = 0
+        count = 0
         try:
             sampled = sampled or entry.stat().st_size > most
-            for rows, bad in read_rows(entry.path, most):
+            for rows in read_rows(entry.path, most):
                 _add(found, rows, count)
                 count += len(rows)
-                garbage += bad
-        except OSError as error:
-            problems.append(f"{entry.name} cannot be read: {error.strerror}")
-        if garbage:
-            problems.append(f"{entry.name}: lines that are no records: {'at least ' * sampled}{garbage}")
-    return Curves(dict(found), sampled, problems)
+        except OSError:
+            continue
+    return Curves(dict(found), sampled)
 
 
 def _add(found: dict[str, Series], rows: list[Record], count: int) -> None:

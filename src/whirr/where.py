@@ -51,19 +51,24 @@ def lookup(run: RunEntry, key: str) -> Any:
     ``.min``, ``.max``, ``.count`` may follow) or ``config.KEY``; a bare key is looked for in the summary,
     then in the metrics, then in the config. Dots and slashes also lead into nested values.
     """
+    return find(run, key)[1]
+
+
+def find(run: RunEntry, key: str) -> tuple[str, Any]:
+    """Where ``key`` was found (``summary``, ``metrics``, ``config``, or empty) and what ``lookup`` gives."""
     if key in FIELDS:
         value = FIELDS[key](run)
-        return MISSING if value is None else value
+        return "", MISSING if value is None else value
     room, _, rest = key.partition(".")
     if rest and room in _ROOMS:
         found = _ROOMS[room](run, rest)
         if found is not MISSING:
-            return found
+            return room, found
     for room in ("summary", "metrics", "config"):
         found = _ROOMS[room](run, key)
         if found is not MISSING:
-            return found
-    return MISSING
+            return room, found
+    return "", MISSING
 
 
 def dig(value: Any, key: str) -> Any:
@@ -145,6 +150,10 @@ def parse_condition(text: str) -> Condition:
             hint="write KEY OP VALUE with one of = != < <= > >= ~, such as 'config.lr>=0.01'",
         )
     key, op, written = match["key"], match["op"].replace("==", "="), match["value"]
+    if not written:
+        raise UsageError(
+            f"{text!r} has no value", hint=f"write '' for the empty text, such as {key + op + chr(39) * 2!r}"
+        )
     if op == "~":
         try:
             return Condition(key, op, re.compile(written), written)

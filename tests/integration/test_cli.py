@@ -92,6 +92,7 @@ class TestProgram:
         assert [answer.code for answer in texts] == [0, 0, 0]
         assert re.search(r"^  runs +List runs", texts[0].out, re.M)
         assert re.search(r"^  show +Show one run", texts[0].out, re.M)
+        assert re.search(r"Exit codes:.*\s130\s+interrupted", texts[0].out, re.S)
 
     @pytest.mark.parametrize(
         ("words", "problem"),
@@ -101,6 +102,7 @@ class TestProgram:
             (["runs", "--limit", "-1"], "invalid value for '--limit'"),
             (["runs", "--where", "lr"], "'lr' is not a condition"),
             (["runs", "--where", "lr~["], "'[' is not a regular expression"),
+            (["runs", "--where", "loss<"], "'loss<' has no value"),
             (["runs", "--status", "faild"], "'faild' is no status"),
             (["runs", "--sort", "-"], "--sort needs a key"),
             (["runs", "--columns", ","], "--columns names no column"),
@@ -183,6 +185,7 @@ class TestRuns:
 
     def test_columns(self, trained: Path) -> None:
         answer = ask("runs", "--columns", "name,config.model.name,best,acc.max,absent,status", cwd=trained)
+        assert answer.err == "no run has absent\n"
         assert answer.out.splitlines()[0].split() == [
             "name",
             "config.model.name",
@@ -192,6 +195,38 @@ class TestRuns:
             "status",
         ]
         assert answer.rows()[1].split() == ["demo", "vit", "0.125", "0.98", "completed"]
+
+    def test_keys_that_no_run_has_are_told(self, trained: Path) -> None:
+        answer = ask("runs", "--sort", "-nope", cwd=trained)
+        assert (answer.code, len(answer.rows()), answer.err) == (0, 2, "no run has nope\n")
+        answer = ask("runs", "--columns", "id,nope", "--status", "failed", cwd=trained)
+        assert (answer.code, answer.err) == (0, "none of these runs has nope\n")
+        assert ask("runs", "--columns", "job", "--sort", "lr", cwd=trained).err == ""
+
+    def test_what_was_configured_is_not_rounded(self, tmp_path: Path) -> None:
+        values = {"config": {"lr": 0.123456789}, "summary": {"best": 0.987654321}, "rows": [{"loss": 0.555555555}]}
+        write_run(tmp_path / ".whirr", "r1", **values)
+        answer = ask("runs", "--columns", "config.lr,lr,best,loss,loss.min", cwd=tmp_path)
+        assert answer.rows()[0].split() == ["0.123456789", "0.123456789", "0.987654321", "0.5556", "0.5556"]
+        assert len(ask("runs", "--where", "lr=0.123456789", cwd=tmp_path).rows()) == 1
+        out = ask("show", "r1", cwd=tmp_path).out
+        assert re.search(r"^  lr +0\.123456789$", out, re.M)
+        assert re.search(r"^  best +0\.987654321$", out, re.M)
+        assert re.search(r"^  loss +0\.5556 ", out, re.M)
+
+    def test_a_pipe_gets_every_column(self, tmp_path: Path) -> None:
+        write_run(tmp_path / ".whirr", "r1", summary={f"key{number}": number for number in range(40)})
+        answer = ask("runs", cwd=tmp_path, COLUMNS="60")
+        assert answer.out.split("\n")[0].split()[-40:] == [f"key{number}" for number in range(40)]
+        assert answer.err == ""
+
+    def test_a_long_text_does_not_break_the_table(self, tmp_path: Path) -> None:
+        write_run(tmp_path / ".whirr", "r1", rows=[{"sample": "x" * 4800, "loss": 0.5}])
+        for words in (["runs"], ["show", "r1"]):
+            answer = ask(*words, cwd=tmp_path)
+            assert "x…" in answer.out
+            assert max(map(len, answer.out.splitlines())) < 200
+        assert "x" * 4800 in ask("runs", "--columns", "id,sample", cwd=tmp_path).out
 
     @pytest.mark.parametrize("place", [".", ".whirr", "deep/er"])
     def test_the_place(self, trained: Path, tmp_path: Path, place: str) -> None:
@@ -208,8 +243,39 @@ class TestRuns:
         (write_run(tmp_path / ".whirr", "bad") / "meta.json").write_text("{")
         answer = ask("runs", cwd=tmp_path)
         assert answer.code == 0
-        assert re.search(r"^bad +unknown: meta.json is not JSON", answer.out, re.M)
+        assert re.search(r"^bad +unknown !: meta.json is not JSON", answer.out, re.M)
         assert re.search(r"^good +completed", answer.out, re.M)
+
+    def test_documents_of_the_wrong_kinds(self, tmp_path: Path) -> None:
+        odd = {"name": {"x": 1}, "cause": "str", "git_info": [1], "status": {"a": 1}, "environment": 5, "tags": [[]]}
+        odd |= {"duration_seconds": "x", "process": 1, "summary": "s", "job_id": {}, "dropped_records": "y"}
+        write_run(tmp_path / ".whirr", "r1", **odd)
+        write_run(tmp_path / ".whirr", "r2", git_info={"dirty": [1], "patch": 3, "commit": {}}, cause={"kind": []})
+        fields = "id,name,status,cause,started,finished,duration,tags,job,commit,branch"
+        for words in (["--columns", fields], ["--where", "cause~x"], ["--name", "x*"], ["--sort", "branch"], []):
+            assert ask("runs", *words, cwd=tmp_path).code == 0
+        for words in (["r1"], ["r2"], ["r1", "--json"]):
+            assert ask("show", *words, cwd=tmp_path).code == 0
+        run = next(run for run in ask("runs", "--json", cwd=tmp_path).json() if run["run_id"] == "r1")
+        assert [run[key] for key in ("name", "status", "cause", "git_info")] == [None, "unknown", None, None]
+        assert "meta.json: cause is not an object" in run["problems"]
+
+    def test_damage_is_marked(self, tmp_path: Path) -> None:
+        for name in ("good", "config", "garbage", "folder"):
+            write_run(tmp_path / ".whirr", name, config={"lr": 1}, rows=[{"loss": 1}])
+        runs = tmp_path / ".whirr" / "runs"
+        (runs / "config" / "config.json").write_text("{")
+        (runs / "garbage" / "metrics.jsonl").write_text('{"loss":1}\ngarbage\n')
+        (runs / "folder" / "metrics.jsonl").unlink()
+        (runs / "folder" / "metrics.jsonl").mkdir()
+        for words in ([], ["--columns", "id,status"]):
+            answer = ask("runs", *words, cwd=tmp_path)
+            found = {row.split()[0]: bool(re.search(r" completed !(?= |$)", row)) for row in answer.rows()}
+            assert found == {"good": False, "config": True, "garbage": True, "folder": True}
+            assert re.fullmatch(r"3 runs have damaged files \(!\): whirr show \w+ tells\n", answer.err)
+        listed = {run["run_id"]: len(run["problems"]) for run in ask("runs", "--json", cwd=tmp_path).json()}
+        assert listed == {"good": 0, "config": 1, "garbage": 1, "folder": 1}
+        assert "metrics.jsonl cannot be read: Is a directory" in ask("show", "folder", cwd=tmp_path).out
 
     def test_an_interrupted_and_a_killed_run(self, tmp_path: Path) -> None:
         cause = {"kind": "interrupt", "message": "interrupted (Ctrl-C)"}
@@ -224,7 +290,7 @@ class TestRuns:
         )
         outputs(start([sys.executable, script], tmp_path))
         killed, stopped = ask("runs", "--columns", "status", cwd=tmp_path).rows()
-        assert (killed, stopped) == ("failed: killed", "failed: interrupted")
+        assert (killed, stopped) == ("failed: vanished (killed or crashed)", "failed: interrupted")
         assert re.search(r"^cause +its process vanished: killed", ask("show", "-", cwd=tmp_path).out, re.M)
 
     def test_a_summary_named_like_a_column(self, tmp_path: Path) -> None:
@@ -247,7 +313,7 @@ class TestRuns:
 
     def test_whoever_reads_may_leave(self, tmp_path: Path) -> None:
         for number in range(300):
-            write_run(tmp_path / ".whirr", f"r{number}", name="x" * 500)
+            write_run(tmp_path / ".whirr", f"r{number}", summary={f"key{place}": "x" * 40 for place in range(20)})
         process = start([*WHIRR, "runs", "--limit", "0"], tmp_path)
         assert process.stdout is not None
         process.stdout.readline()
@@ -403,11 +469,19 @@ class TestTerminal:
         assert headings[0] == ["id", "name", "status", "started", "best"]
         assert headings[1][-4:] == ["best", "train/loss", "acc", "phase"]
 
+    def test_columns_left_out_are_told(self, trained: Path) -> None:
+        assert "5 more columns: --columns or a wider terminal\n" in self.see(["runs"], trained, 80, NO_COLOR="1")
+        assert "more column" not in self.see(["runs"], trained, 80, NO_COLOR="1", COLUMNS="200")
+
+    def test_what_is_not_finite_stays_on_a_narrow_terminal(self, trained: Path) -> None:
+        text = self.see(["show", "-"], trained, 40, NO_COLOR="1")
+        assert re.search(r"^  metric +last +nan/inf", text, re.M)
+
 
 def test_the_index_lives_in_the_cache_folder(tmp_path: Path) -> None:
     write_run(tmp_path / ".whirr", "r1")
     first = ask("runs", cwd=tmp_path).out
-    assert [path.name for path in (tmp_path / ".whirr" / "cache").iterdir()] == ["runs-index.1"]
+    assert [path.name for path in (tmp_path / ".whirr" / "cache").iterdir()] == ["runs-index.2"]
     assert ask("runs", cwd=tmp_path).out == first
 
 

@@ -70,6 +70,15 @@ class TestPlot:
         assert plot([(0, 2.0), (1, 2.0)], 30, 4)[0].startswith("2 ┤")
         assert plot([], 30, 4) == []
 
+    def test_a_gap_is_left_open_and_the_axis_goes_on(self) -> None:
+        points = [(0, 1.0), (4, 1.0), (5, math.nan), (10, 1.0), (12, 2.0), (20, math.inf)]
+        lines = plot(points, 24, 2, unicode=False)
+        assert lines[1] == "1 |*****     **"
+        assert lines[2] == "  +0 ---------------- 20"
+        assert plot([(0, math.nan)], 24, 2) == []
+        log = plot([(0, 1.0), (1, math.nan), (2, 1000.0)], 24, 2, log=True, unicode=False)
+        assert [line.count("*") for line in log[:2]] == [1, 1]
+
     @given(POINTS, st.integers(5, 60), st.integers(2, 8), st.booleans())
     def test_any_points(self, points: list[tuple[float, float]], width: int, height: int, unicode: bool) -> None:
         lines = plot(sorted(points), width, height, unicode=unicode)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whirr.cli.screen import Screen, clean, number, short, size
+from whirr.cli.screen import Screen, clean, exact, number, short, size
 from whirr.cli.table import Cell, Column, cut, render, text_width
 
 PIPE = Screen(width=20, fixed=False, color=False, unicode=True)
@@ -19,8 +19,15 @@ def test_left_and_right() -> None:
 
 
 def test_a_pipe_gets_everything() -> None:
-    table = [column("name", "x" * 100, least=5), column("loss", "1", right=True, rank=9)]
+    table = [column("name", "x" * 100, least=5, most=0), column("loss", "1", right=True, rank=9)]
     assert render(table, PIPE)[1] == "x" * 100 + "     1"
+
+
+def test_one_long_text_does_not_widen_every_line() -> None:
+    for screen in (PIPE, PIPE._replace(fixed=True, width=200)):
+        lines = render([column("sample", "x" * 4800, "short"), column("loss", "1", "2")], screen)
+        assert lines[1:] == ["x" * 39 + "…  1", "short" + " " * 35 + "  2"]
+    assert len(render([column("t" * 4800, "1")], PIPE)[0]) == 40
 
 
 def test_the_highest_rank_goes_first_then_the_widest_is_cut() -> None:
@@ -76,6 +83,13 @@ def test_numbers() -> None:
 def test_values() -> None:
     values = ["a\nb", "NaN", None, [1, 2.5], {"a": None}, False]
     assert [short(value) for value in values] == [r"a\nb", "nan", "null", "[1,2.5]", '{"a":null}', "false"]
+
+
+def test_exact_values() -> None:
+    values = [0.123456789, 12345.678, 1e-5, 3, True, "NaN", [0.123456789], 1e300, "a"]
+    assert [exact(value) for value in values] == [
+        *("0.123456789", "12345.678", "1e-05", "3", "true", "nan", "[0.123456789]", "1e+300", "a"),
+    ]
 
 
 def test_sizes() -> None:

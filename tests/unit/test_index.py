@@ -143,9 +143,60 @@ def test_missing_documents(tmp_path: Path) -> None:
 
 
 def test_foreign_kinds_in_meta_do_no_harm(tmp_path: Path) -> None:
-    write_run(tmp_path, "odd", tags="a", summary=[1], cause="x", started_at=5, status=None, name=7)
+    write_run(tmp_path, "odd", tags="a", summary=[1], cause="x", started_at=5, status={"a": 1}, name=7, job_id=True)
+    folder = write_run(tmp_path, "mixed", tags=["a", 1], git_info=[1], duration_seconds="long", dropped_records="many")
+    (folder / "writer.1.json").write_text('{"summary": 5}')
+    for _ in range(2):
+        runs = {run.id: run for run in RunIndex(tmp_path).runs()}
+        odd, mixed = runs["odd"], runs["mixed"]
+        assert (odd.tags, odd.summary, odd.status, odd.name) == ([], {}, "unknown", None)
+        assert [odd.record[key] for key in ("cause", "started_at", "job_id")] == [None, None, None]
+        assert sorted(odd.problems) == [
+            "meta.json: cause is not an object",
+            "meta.json: job_id is not a text or a number",
+            "meta.json: name is not a text",
+            "meta.json: started_at is not a text",
+            "meta.json: status is not a text",
+            "meta.json: summary is not an object",
+            "meta.json: tags is not a list of texts",
+        ]
+        assert (mixed.status, mixed.tags, mixed.record["git_info"]) == ("completed", ["a"], None)
+        assert "writer.1.json: summary is not an object" in mixed.problems
+        assert len(mixed.problems) == 5
+
+
+def test_damaged_metrics_are_a_problem_until_they_are_mended(tmp_path: Path) -> None:
+    garbage = write_run(tmp_path, "garbage") / "metrics.jsonl"
+    garbage.write_bytes(b'{"loss":1}\nnonsense\n{"loss":2}\n{"loss":')
+    folder = write_run(tmp_path, "folder") / "metrics.jsonl"
+    folder.unlink(missing_ok=True)
+    folder.mkdir()
+    for _ in range(2):  # read, then remembered
+        index = RunIndex(tmp_path)
+        runs = {run.id: run for run in index.runs()}
+        assert runs["garbage"].problems == ["metrics.jsonl: lines that are no records: 1"]
+        assert runs["folder"].problems == ["metrics.jsonl cannot be read: Is a directory"]
+        index.save()
+    garbage.write_bytes(b'{"loss":1}\n')
+    folder.rmdir()
+    for _ in range(2):
+        index = RunIndex(tmp_path)
+        assert [run.problems for run in index.runs()] == [[], []]
+        index.save()
+
+
+def test_metrics_that_may_be_read_again(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "r1", rows=[{"_idx": 0, "loss": 1.0}])
+    file = folder / "metrics.jsonl"
+    state, error = RunIndex(tmp_path), "metrics.jsonl cannot be read: Too many levels of symbolic links"
+    file.rename(folder / "kept")
+    file.symlink_to(file.name)
+    assert state.runs()[0].problems == [error]
+    state.save()
+    file.unlink()
+    (folder / "kept").rename(file)
     (run,) = RunIndex(tmp_path).runs()
-    assert (run.tags, run.summary, run.status) == ([], {}, "unknown")
+    assert (run.problems, run.metrics["loss"].last) == ([], 1.0)
 
 
 def test_further_writers_add_to_the_summary(tmp_path: Path) -> None:
@@ -266,14 +317,16 @@ class TestFind:
 def test_latest_of_long_metrics_reads_their_end(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "r1")
     line = b'{"_idx":0,"_timestamp":"t","loss":1.0,"pad":"' + b"x" * 1000 + b'"}\n'
-    (folder / "metrics.jsonl").write_bytes(b'{"early":1}\n' + line * 17_500 + b'{"loss":0.5}\n{"loss":')
+    (folder / "metrics.jsonl").write_bytes(b'{"early":1}\n' + line * 17_500 + b'garbage\n{"loss":0.5}\n{"loss":')
     index = RunIndex(tmp_path)
     (run,) = index.runs()
-    latest = index.latest(run)
-    assert latest["loss"] == 0.5
+    latest = index.glance(run).metrics
+    assert latest["loss"].last == 0.5
     assert "early" not in latest
+    assert index.glance(run).problems == ["metrics.jsonl: lines that are no records: at least 1"]
     assert (run.metrics["early"].last, run.metrics["loss"].times) == (1, 17_501)
-    assert index.latest(run)["early"] == 1
+    assert run.problems == ["metrics.jsonl: lines that are no records: 1"]
+    assert index.glance(run).metrics["early"].last == 1
 
 
 def test_derived_metrics_are_remembered_and_continued(tmp_path: Path) -> None:

@@ -120,33 +120,43 @@ def test_longer_than_one_chunk(tmp_path: Path) -> None:
 class TestSeries:
     def test_over_steps_in_their_order(self, tmp_path: Path) -> None:
         write_rows(tmp_path / "metrics.jsonl", [{"step": 2, "loss": 0.2}, {"step": 1, "loss": 0.1}])
-        series, _, problems = read_curves(str(tmp_path))
-        assert (series["loss"].stepped, series["loss"].finite(), problems) == (True, [(1, 0.1), (2, 0.2)], [])
+        series, _ = read_curves(str(tmp_path))
+        assert (series["loss"].stepped, series["loss"].points()) == (True, [(1, 0.1), (2, 0.2)])
 
     def test_over_records_where_a_step_is_missing(self, tmp_path: Path) -> None:
         rows = [{"step": 10, "loss": 0.2, "text": "x"}, {"other": 1}, {"loss": 0.1}]
         write_rows(tmp_path / "metrics.jsonl", rows)
         series = read_curves(str(tmp_path)).series
-        assert (series["loss"].stepped, series["loss"].finite()) == (False, [(0, 0.2), (2, 0.1)])
+        assert (series["loss"].stepped, series["loss"].points()) == (False, [(0, 0.2), (2, 0.1)])
         assert set(series) == {"loss", "other"}
 
-    def test_what_is_not_finite_is_no_point(self, tmp_path: Path) -> None:
+    def test_what_is_not_finite_keeps_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "metrics.jsonl").write_bytes(b"".join(lines_of([{"a": math.nan}, {"a": 1.0}, {"a": math.inf}])))
-        series = read_curves(str(tmp_path)).series
-        assert series["a"].finite() == [(1, 1.0)]
-        assert len(series["a"].values) == 3
+        series = read_curves(str(tmp_path)).series["a"]
+        assert [(place, math.isfinite(value)) for place, value in series.points()] == [
+            (0, False),
+            (1, True),
+            (2, False),
+        ]
+        assert not series.varies()
 
-    def test_garbage_is_told_and_a_cut_line_is_not(self, tmp_path: Path) -> None:
+    def test_a_step_that_is_no_number_is_no_place(self, tmp_path: Path) -> None:
+        text = '{"step":null,"_nonfinite":{"step":"nan"},"a":1}\n{"step":2,"a":3}\n'
+        (tmp_path / "metrics.jsonl").write_text(text)
+        series = read_curves(str(tmp_path)).series["a"]
+        assert (series.points(), series.varies()) == ([(2, 3)], True)
+
+    def test_garbage_and_what_cannot_be_read_are_left_out(self, tmp_path: Path) -> None:
         (tmp_path / "metrics.jsonl").write_bytes(b'{"a":1}\nnonsense\n{"a":2}\n{"a":')
-        series, _, problems = read_curves(str(tmp_path))
+        (tmp_path / "metrics.folder.jsonl").mkdir()
+        series, _ = read_curves(str(tmp_path))
         assert list(series["a"].values) == [1, 2]
-        assert problems == ["metrics.jsonl: lines that are no records: 1"]
 
     def test_a_long_file_is_sampled_over_its_whole_length(self, tmp_path: Path) -> None:
         write_rows(tmp_path / "metrics.jsonl", [{"_idx": place, "a": place} for place in range(20_000)])
-        series, sampled, problems = read_curves(str(tmp_path), most=2**17)
-        points = series["a"].finite()
-        assert (sampled, problems) == (True, [])
+        series, sampled = read_curves(str(tmp_path), most=2**17)
+        points = series["a"].points()
+        assert sampled
         assert 5000 < len(points) < 12_000
         assert (points[0], points[-1]) == ((0, 0), (19_999, 19_999))
         assert all(place == value for place, value in points)
@@ -154,4 +164,4 @@ class TestSeries:
 
     def test_lines_longer_than_a_sample(self, tmp_path: Path) -> None:
         write_rows(tmp_path / "metrics.jsonl", [{"a": 1, "text": "x" * 50_000}] * 10)
-        assert read_curves(str(tmp_path), most=2**17) == ({}, True, [])
+        assert read_curves(str(tmp_path), most=2**17) == ({}, True)

@@ -142,7 +142,12 @@ def test_ten_is_more_than_nine(run: RunEntry) -> None:
     assert parse_condition("epochs>9").meets(run)
 
 
-@pytest.mark.parametrize("text", ["", "lr", "=1", ">", "name~[", "  "])
+def test_the_empty_text_is_asked_for_in_quotes(run: RunEntry) -> None:
+    assert parse_condition("name!=''").meets(run)
+    assert not parse_condition("name=''").meets(run)
+
+
+@pytest.mark.parametrize("text", ["", "lr", "=1", ">", "name~[", "  ", "loss<", "name=", "name ~ "])
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(UsageError):
         parse_condition(text)

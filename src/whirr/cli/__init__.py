@@ -37,7 +37,7 @@ class _Commands(click.Group):
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found or ambiguous.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found or ambiguous, 130 interrupted (Ctrl-C).",
 )
 @click.version_option(whirr.__version__, message="whirr %(version)s")
 @click.pass_context

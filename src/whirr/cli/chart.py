@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from whirr.cli.screen import number
 
@@ -62,18 +63,19 @@ def plot(points: Sequence[Point], width: int, height: int, *, log: bool = False,
     """A curve with its axes.
 
     Args:
-        points: finite (x, y), by x; every y positive for ``log``.
+        points: (x, y) by x, every finite y positive for ``log``; where y is not finite the curve has a gap.
         width: letters of a line, labels included.
         height: lines of the curve; one more holds the labels of x.
         log: scale y by its logarithm.
     """
-    if not points:
+    heights = [y for _, y in points if math.isfinite(y)]
+    if not heights:
         return []
-    low, high = min(y for _, y in points), max(y for _, y in points)
+    low, high = min(heights), max(heights)
     top, bottom = number(high), number(low) if low != high else ""
     margin = max(len(top), len(bottom))
     canvas = _Canvas(max(width - margin - 2, 8), height, unicode)
-    canvas.curve([(x, math.log(y)) for x, y in points] if log else points)
+    canvas.curve([(x, math.log(y) if math.isfinite(y) else y) for x, y in points] if log else points)
     tick, bar, corner, line = ("┤", "│", "└", "─") if unicode else ("|", "|", "+", "-")
     labels = [top, *[""] * (height - 2), bottom]
     rows = zip(labels, canvas.rows(), strict=True)
@@ -104,23 +106,26 @@ class _Canvas:
 
     def curve(self, points: Sequence[Point]) -> None:
         """Draw points joined by lines; where many fall into one column of dots, all they span."""
-        columns = self._columns(points)
-        before: tuple[int, int] | None = None
-        for column, heights in columns.items():
-            if before is not None:
-                self._line(before, (column, heights[0]))
-            self._line((column, min(heights)), (column, max(heights)))
-            before = column, heights[-1]
+        for columns in self._stretches(points):
+            before: tuple[int, int] | None = None
+            for column, heights in columns.items():
+                if before is not None:
+                    self._line(before, (column, heights[0]))
+                self._line((column, min(heights)), (column, max(heights)))
+                before = column, heights[-1]
 
-    def _columns(self, points: Sequence[Point]) -> dict[int, list[int]]:
+    def _stretches(self, points: Sequence[Point]) -> Iterator[dict[int, list[int]]]:
+        """Between two gaps the dots of the curve, by their column."""
         right, top = self.width * self._across - 1, self.height * self._down - 1
-        low, high = min(y for _, y in points), max(y for _, y in points)
+        finite = [y for _, y in points if math.isfinite(y)]
+        low, high = min(finite), max(finite)
         first, last = points[0][0], points[-1][0]
-        columns: dict[int, list[int]] = {}
-        for x, y in points:
-            column = round(_share(x, first, last) * right) if last > first else right // 2
-            columns.setdefault(column, []).append(round((1 - _share(y, low, high)) * top))
-        return columns
+        for drawn, stretch in groupby(points, key=lambda point: math.isfinite(point[1])):
+            columns: dict[int, list[int]] = {}
+            for x, y in stretch if drawn else ():
+                column = round(_share(x, first, last) * right) if last > first else right // 2
+                columns.setdefault(column, []).append(round((1 - _share(y, low, high)) * top))
+            yield columns
 
     def _line(self, start: tuple[int, int], end: tuple[int, int]) -> None:
         steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)

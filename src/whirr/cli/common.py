@@ -13,7 +13,7 @@ from whirr.cli.screen import clean, emit
 from whirr.config import Settings
 from whirr.errors import NotFound
 from whirr.folder import ROOT, RUNS, find_root
-from whirr.index import RunEntry
+from whirr.index import UNKNOWN, RunEntry
 
 folder_option = click.option(
     "--dir",
@@ -42,22 +42,23 @@ def root_of(folder: Path | None) -> Path:
     raise NotFound(f"there is no {ROOT} folder at {folder}", hint="give the folder your script ran in")
 
 
-BRIEF = {"killed": "killed", "interrupt": "interrupted", "out-of-memory": "out of memory"}
+BRIEF = {"killed": "vanished (killed or crashed)", "interrupt": "interrupted", "out-of-memory": "out of memory"}
 """Causes whose own message is longer than a table wants."""
 
 
-def status_words(run: RunEntry) -> str:
-    """The status, with a short cause where the run did not end well."""
-    if run.status == "unknown" and run.problems:
-        return f"unknown: {clean(run.problems[0])}"
+def status_words(run: RunEntry, mark: str = "") -> str:
+    """The status, with ``mark`` after its word, and a short cause where the run did not end well."""
+    word = clean(run.status) + mark
     cause = run.record.get("cause")
-    if not isinstance(cause, dict) or run.status in ("running", "completed"):
-        return run.status
+    if run.status == UNKNOWN and run.record["problems"]:
+        return f"{word}: {clean(run.record['problems'][0])}"
+    if cause is None or run.status in ("running", "completed"):
+        return word
     kind = str(cause.get("kind"))
     message = str(cause.get("message") or "").partition("\n")[0]
     if kind == "exception":
         message = f"{cause.get('type')}: {message}" if message else str(cause.get("type"))
-    return f"{run.status}: {clean(BRIEF.get(kind) or message or kind)}"
+    return f"{word}: {clean(BRIEF.get(kind) or message or kind)}"
 
 
 def age(stamp: Any, now: float) -> str:

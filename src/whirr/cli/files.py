@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -24,8 +25,12 @@ def full_meta(run: RunEntry) -> dict[str, Any]:
         raw = {}
     if not isinstance(raw, dict):
         raw = {}
-    cause = raw.get("cause") or run.record.get("cause")
-    return {**raw, **run.record, "cause": cause, "environment": raw.get("environment")}
+    cause, environment = (_object(raw.get(key)) for key in ("cause", "environment"))
+    return {**run.record, "cause": cause or run.record.get("cause"), "environment": environment}
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
 
 
 def artifacts_of(folder: Path) -> list[tuple[str, int]]:
@@ -50,7 +55,7 @@ def machine_use(folder: Path) -> dict[str, Any]:
         ``mean_cpu_percent``, and ``gpus``: by number ``mean_utilization`` (percent) and ``peak_memory_mb``.
     """
     try:
-        rows = [row for chunk, _ in read_rows(os.fspath(folder / SYSTEM)) for row in chunk]
+        rows = [row for rows in read_rows(os.fspath(folder / SYSTEM)) for row in rows]
     except OSError:
         return {}
     if not rows:
@@ -72,7 +77,7 @@ def machine_use(folder: Path) -> dict[str, Any]:
 
 
 def _values(rows: list[dict[str, Any]], key: str) -> list[float]:
-    return [row[key] for row in rows if isinstance(row.get(key), int | float)]
+    return [row[key] for row in rows if isinstance(row.get(key), int | float) and math.isfinite(row[key])]
 
 
 def _mean(values: list[float]) -> float | None:

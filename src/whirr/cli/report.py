@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from whirr import clock
 from whirr.cli.chart import plot, sparkline, wants_log
 from whirr.cli.common import age, duration, status_words
 from whirr.cli.files import artifacts_of, full_meta, machine_use
-from whirr.cli.screen import STATUS_STYLES, Screen, clean, number, short, size
+from whirr.cli.screen import STATUS_STYLES, Screen, clean, exact, number, short, size
 from whirr.cli.table import Cell, Column, cut, render
 from whirr.errors import NotFound
 from whirr.index import RunEntry
@@ -25,6 +26,7 @@ SPARK_WIDTH = 24
 PLOT_WIDTH, PLOT_HEIGHT = 76, 10
 SHOWN_ARTIFACTS = 20
 VALUE_WIDTH = 200
+NAME_WIDTH = 60
 
 
 def report(run: RunEntry, screen: Screen, patterns: Sequence[str], *, whole_traceback: bool) -> list[str]:
@@ -37,10 +39,10 @@ def report(run: RunEntry, screen: Screen, patterns: Sequence[str], *, whole_trac
     curves = read_curves(os.fspath(run.path))
     parts = [
         _head(run, meta, screen),
-        _problems([*run.problems, *curves.problems], meta, screen),
+        _problems(run.problems, meta, screen),
         _traceback(meta, screen, whole_traceback),
         _section("config", _flat(run.config), screen),
-        _section("summary", [(key, short(value)) for key, value in run.summary.items()], screen),
+        _section("summary", [(key, exact(value)) for key, value in run.summary.items()], screen),
         _metrics(run, curves.series, patterns, screen),
         *_plots(curves, patterns, screen),
         _artifacts(run, screen),
@@ -62,7 +64,7 @@ def _head(run: RunEntry, meta: dict[str, Any], screen: Screen) -> list[str]:
 def _cause(run: RunEntry) -> Iterator[tuple[str, str]]:
     """The whole message of an ending, where the status line has only its gist."""
     cause = run.record.get("cause")
-    message = clean(str(cause.get("message") or "")) if isinstance(cause, dict) else ""
+    message = clean(str((cause or {}).get("message") or ""))
     if message and message not in status_words(run):
         yield "cause", message
 
@@ -100,7 +102,7 @@ def _place(environment: Any) -> Iterator[tuple[str, str]]:
 def _git(info: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(info, dict):
         return
-    dirty = {True: "uncommitted changes", False: "clean", None: ""}.get(info.get("dirty"), "")
+    dirty = {"True": "uncommitted changes", "False": "clean"}.get(str(info.get("dirty")), "")
     words = [str(info.get("commit") or "no commit")[:10], info.get("branch"), dirty]
     yield "git", clean(", ".join(str(word) for word in words if word))
     if info.get("remote_url"):
@@ -122,7 +124,8 @@ def _machine(use: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for gpu, of_gpu in use.get("gpus", {}).items():
         memory = of_gpu["peak_memory_mb"]
         more = f" (peak {size(memory * 2**20)})" if memory is not None else ""
-        words.append(f"GPU {gpu} mean {of_gpu['mean_utilization']:.0f} %{more}")
+        if of_gpu["mean_utilization"] is not None:
+            words.append(f"GPU {gpu} mean {of_gpu['mean_utilization']:.0f} %{more}")
     if words:
         yield "machine", ", ".join(words)
 
@@ -154,7 +157,7 @@ def _flat(config: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict) and value:
             rows += _flat(value, f"{above}{key}.")
         else:
-            rows.append((above + key, short(value)))
+            rows.append((above + key, exact(value)))
     return rows
 
 
@@ -177,16 +180,16 @@ def _metrics(run: RunEntry, series: dict[str, Series], patterns: Sequence[str], 
     derived = [run.metrics[name] for name in names]
     curves = [_spark(series.get(name), screen) for name in names]
     columns = [
-        Column("metric", [Cell(clean(name)) for name in names], least=12),
+        Column("metric", [Cell(clean(name)) for name in names], least=12, most=NAME_WIDTH),
         Column("last", [Cell(short(metric.last)) for metric in derived], right=True, least=8),
-        Column("min", [Cell(_number(metric.min)) for metric in derived], right=True, rank=1),
-        Column("max", [Cell(_number(metric.max)) for metric in derived], right=True, rank=2),
-        Column("count", [Cell(str(metric.times)) for metric in derived], right=True, rank=3),
-        Column("curve", [Cell(curve, "cyan") for curve in curves], rank=4),
+        Column("min", [Cell(_number(metric.min)) for metric in derived], right=True, rank=2),
+        Column("max", [Cell(_number(metric.max)) for metric in derived], right=True, rank=3),
+        Column("count", [Cell(str(metric.times)) for metric in derived], right=True, rank=4),
+        Column("curve", [Cell(curve, "cyan") for curve in curves], rank=5),
     ]
     if any(metric.nonfinite for metric in derived):
         cells = [Cell(str(metric.nonfinite or ""), "red") for metric in derived]
-        columns.insert(5, Column("nan/inf", cells, right=True, rank=5))
+        columns.insert(5, Column("nan/inf", cells, right=True, rank=1))
     title = screen.paint("metrics", "bold") + screen.paint("  (derived from what was logged)", "dim")
     inner = screen._replace(width=screen.width - 2)
     return [title, *(f"  {line}" for line in render(columns, inner))]
@@ -214,7 +217,7 @@ def _chosen(names: list[str], patterns: Sequence[str]) -> list[str]:
 
 def _plots(curves: Curves, patterns: Sequence[str], screen: Screen) -> Iterator[list[str]]:
     series = curves.series
-    drawable = [name for name in series if len({value for _, value in series[name].finite()}) > 1]
+    drawable = [name for name in series if series[name].varies()]
     if patterns:
         names = [name for name in drawable if any(fnmatchcase(name, pattern) for pattern in patterns)][:MAX_PLOTS]
     else:
@@ -234,8 +237,8 @@ def _interest(name: str) -> int:
 
 
 def _plot(name: str, series: Series, screen: Screen, *, sampled: bool) -> list[str]:
-    points = series.finite()
-    log = wants_log([value for _, value in points])
+    points = series.points()
+    log = wants_log([value for _, value in points if math.isfinite(value)])
     how = [f"over {'step' if series.stepped else 'record'}", "log scale" * log, "from samples" * sampled]
     width = min(screen.width, PLOT_WIDTH)
     title = screen.paint(clean(name), "bold") + screen.paint("  " + ", ".join(filter(None, how)), "dim")

@@ -10,11 +10,12 @@ import click
 
 from whirr import clock
 from whirr.cli.common import age, as_json, duration, folder_option, json_option, print_json, root_of, status_words
-from whirr.cli.screen import STATUS_STYLES, Screen, clean, emit, note, screen_of, short
-from whirr.cli.table import Cell, Column, render
+from whirr.cli.screen import STATUS_STYLES, Screen, clean, emit, exact, note, screen_of, short
+from whirr.cli.table import WIDEST, Cell, Column, draw, fit
+from whirr.derive import Derived
 from whirr.errors import UsageError
-from whirr.index import RunEntry, RunIndex
-from whirr.where import FIELDS, MISSING, Selection, lookup, parse_condition, revived, sort_by
+from whirr.index import Logged, RunEntry, RunIndex
+from whirr.where import FIELDS, MISSING, Selection, find, lookup, parse_condition, revived, sort_by
 
 STATUSES = ("queued", "running", "completed", "failed", "cancelling", "cancelled", "unknown")
 USUAL = {"id": 0, "name": 0, "status": 0, "started": 2, "duration": 4, "tags": 5}
@@ -24,8 +25,11 @@ METRIC_RANKS = (1, 3)
 CUT = {"name": 12, "status": 18, "tags": 8, "cause": 12, "branch": 8, "commit": 8}
 """How narrow a column may become."""
 
-PIPE_METRICS = 6
-SCREEN_METRICS = 20
+WIDE = {"id": 0, "name": 60, "status": 80}
+"""How wide a column may become in a table of the usual columns; 0: any width."""
+
+DAMAGED = " !"
+"""The mark in the status of a run with problems."""
 
 
 @click.command(short_help="List runs, newest first.")
@@ -78,11 +82,40 @@ def command(
     if json:
         print_json([as_json(run) for run in shown])
     elif shown:
-        screen = screen_of()
-        table = _chosen_columns(shown, columns, screen) if columns else _columns(index, shown, screen)
-        emit("\n".join(render(table, screen)))
+        _print_table(index, shown, columns, len(every))
     index.save()
     _remark(index, len(every), len(chosen), len(shown))
+    if sort:
+        _remark_on_missing([sort.removeprefix("-")], chosen, len(every))
+
+
+def _print_table(index: RunIndex, runs: list[RunEntry], columns: str | None, every: int) -> None:
+    screen = screen_of()
+    glances = [index.glance(run) for run in runs]
+    damaged = {run.id for run, logged in zip(runs, glances, strict=True) if run.record["problems"] or logged.problems}
+    keys = _keys(columns) if columns is not None else []
+    table = _chosen_columns(runs, keys, screen, damaged) if keys else _columns(runs, glances, screen, damaged)
+    shown = fit(table, screen)
+    emit("\n".join(draw(shown, screen)))
+    if len(shown) < len(table):
+        note(f"{_count(len(table) - len(shown), 'more column')}: --columns or a wider terminal")
+    if damaged:
+        example = next(run.id for run in runs if run.id in damaged)
+        have = "has" if len(damaged) == 1 else "have"
+        note(f"{_count(len(damaged), 'run')} {have} damaged files (!): whirr show {example} tells")
+    _remark_on_missing(keys, runs, every)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _remark_on_missing(keys: list[str], runs: list[RunEntry], every: int) -> None:
+    """Name the keys that may be misspelt."""
+    whose = "no run" if len(runs) == every else "none of these runs"
+    for key in keys:
+        if runs and key not in FIELDS and all(lookup(run, key) is MISSING for run in runs):
+            note(f"{whose} has {clean(key)}")
 
 
 def _selection(status: tuple[str, ...], tags: tuple[str, ...], name: str | None, where: tuple[str, ...]) -> Selection:
@@ -112,26 +145,35 @@ def _remark(index: RunIndex, every: int, chosen: int, shown: int) -> None:
         note(f"{shown} of {chosen} runs; --limit 0 shows all")
 
 
-def _columns(index: RunIndex, runs: list[RunEntry], screen: Screen) -> list[Column]:
-    now = clock.now().timestamp()
-    table = [_field(key, runs, now, screen)._replace(rank=rank) for key, rank in USUAL.items()]
-    table = [column for column in table if any(cell.text for cell in column.cells)]
-    return table + _metric_columns(index, runs, screen)
+def _columns(runs: list[RunEntry], glances: list[Logged], screen: Screen, damaged: set[str]) -> list[Column]:
+    fields = [(_field(key, runs, screen, damaged), rank, WIDE.get(key, WIDEST)) for key, rank in USUAL.items()]
+    table = [column._replace(rank=rank, most=most) for column, rank, most in fields if _has_text(column)]
+    return table + _metric_columns(runs, [logged.metrics for logged in glances])
 
 
-def _chosen_columns(runs: list[RunEntry], columns: str, screen: Screen) -> list[Column]:
-    now = clock.now().timestamp()
+def _has_text(column: Column) -> bool:
+    return any(cell.text for cell in column.cells)
+
+
+def _keys(columns: str) -> list[str]:
     keys = [key.strip() for key in columns.split(",") if key.strip()]
     if not keys:
         raise UsageError("--columns names no column", hint="such as --columns id,config.lr,summary.val_loss")
-    return [_field(key, runs, now, screen) if key in FIELDS else _key(key, runs) for key in keys]
+    return keys
 
 
-def _field(key: str, runs: list[RunEntry], now: float, screen: Screen) -> Column:
+def _chosen_columns(runs: list[RunEntry], keys: list[str], screen: Screen, damaged: set[str]) -> list[Column]:
+    """What was asked for: never left out, and cut only to fit a terminal."""
+    table = [_field(key, runs, screen, damaged) if key in FIELDS else _key(key, runs) for key in keys]
+    return [column._replace(most=0) for column in table]
+
+
+def _field(key: str, runs: list[RunEntry], screen: Screen, damaged: set[str]) -> Column:
     """A column of one of the run's own fields."""
     if key == "status":
-        return Column(key, [_status(run, screen) for run in runs], least=CUT[key])
+        return Column(key, [_status(run, screen, run.id in damaged) for run in runs], least=CUT[key])
     if key in ("started", "finished"):
+        now = clock.now().timestamp()
         return Column(key, [Cell(age(FIELDS[key](run), now), "dim") for run in runs])
     if key == "duration":
         return Column(key, [Cell(duration(FIELDS[key](run))) for run in runs], right=True)
@@ -141,43 +183,42 @@ def _field(key: str, runs: list[RunEntry], now: float, screen: Screen) -> Column
     return Column(key, cells, least=CUT.get(key, 0))
 
 
-def _status(run: RunEntry, screen: Screen) -> Cell:
+def _status(run: RunEntry, screen: Screen, damaged: bool) -> Cell:
     dot = ("● " if screen.unicode else "* ") if screen.color else ""
-    return Cell(dot + status_words(run), STATUS_STYLES.get(run.status, ""))
+    return Cell(dot + status_words(run, DAMAGED * damaged), STATUS_STYLES.get(run.status, ""))
 
 
 def _key(key: str, runs: list[RunEntry]) -> Column:
     """A column of one key, wherever the run has it."""
-    values = [lookup(run, key) for run in runs]
-    cells = [Cell("" if value is MISSING else short(value)) for value in values]
-    return Column(key, cells, right=_numeric(values), least=8)
+    found = [find(run, key) for run in runs]
+    # Only what whirr derived is rounded: all else can be put into a condition.
+    texts = ["" if value is MISSING else (short if room == "metrics" else exact)(value) for room, value in found]
+    return Column(clean(key), [Cell(text) for text in texts], right=_numeric([value for _, value in found]), least=8)
 
 
 def _numeric(values: list[Any]) -> bool:
     return all(value is MISSING or isinstance(value, int | float) for value in values)
 
 
-def _metric_columns(index: RunIndex, runs: list[RunEntry], screen: Screen) -> list[Column]:
+def _metric_columns(runs: list[RunEntry], latest: list[dict[str, Derived]]) -> list[Column]:
     """The most common keys of the summaries; where a run set none, the value it logged last, marked ``*``."""
-    latest = [index.latest(run) for run in runs]
     counts: Counter[str] = Counter()
     for run, logged in zip(runs, latest, strict=True):
         counts.update(dict.fromkeys(run.summary, 2))
         counts.update({key: 1 for key in logged if key not in run.summary})
     columns = []
-    common = counts.most_common(SCREEN_METRICS if screen.fixed else PIPE_METRICS)
-    for place, (key, _) in enumerate(common):
+    for place, (key, _) in enumerate(counts.most_common()):
         values = [_value(run, logged, key) for run, logged in zip(runs, latest, strict=True)]
         rank = METRIC_RANKS[place] if place < len(METRIC_RANKS) else 10 + place
         columns.append(_metric_column(key, values)._replace(rank=rank))
     return columns
 
 
-def _value(run: RunEntry, logged: dict[str, Any], key: str) -> tuple[Any, bool]:
+def _value(run: RunEntry, logged: dict[str, Derived], key: str) -> tuple[Any, bool]:
     """The value of a key, and whether whirr derived it."""
     if key in run.summary:
         return revived(run.summary[key]), False
-    return (revived(logged[key]), True) if key in logged else (MISSING, False)
+    return (revived(logged[key].last), True) if key in logged else (MISSING, False)
 
 
 def _metric_column(key: str, values: list[tuple[Any, bool]]) -> Column:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple, TextIO
 
 from whirr.errors import WhirrError
@@ -50,7 +51,10 @@ class Screen(NamedTuple):
 
 
 def screen_of(stream: TextIO | None = None) -> Screen:
-    """The screen behind a stream (default: stdout); honours COLUMNS, NO_COLOR, FORCE_COLOR and TERM=dumb."""
+    """The screen behind a stream (default: stdout).
+
+    Honours NO_COLOR, FORCE_COLOR and TERM=dumb, and on a terminal COLUMNS.
+    """
     stream = stream or sys.stdout
     terminal = stream.isatty()
     columns = os.environ.get("COLUMNS", "")
@@ -61,8 +65,8 @@ def screen_of(stream: TextIO | None = None) -> Screen:
     if os.environ.get("NO_COLOR"):
         color = False
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    width = int(columns) if asked else _width(stream) if terminal else PIPE_WIDTH
-    return Screen(width, asked or terminal, color, encoding.startswith("utf"))
+    width = PIPE_WIDTH if not terminal else int(columns) if asked else _width(stream)
+    return Screen(width, terminal, color, encoding.startswith("utf"))
 
 
 def _width(terminal: TextIO) -> int:
@@ -123,7 +127,16 @@ def number(value: float) -> str:
 
 
 def short(value: Any) -> str:
-    """Any value of a document as one short line."""
+    """Any value of a document on one line, numbers in four significant digits."""
+    return _line(value, number)
+
+
+def exact(value: Any) -> str:
+    """Any value of a document on one line, numbers such that they can be compared with."""
+    return _line(value, lambda value: number(value) if isinstance(value, int) else repr(value))
+
+
+def _line(value: Any, number: Callable[[float], str]) -> str:
     if isinstance(value, str):
         return number(NON_FINITE[value]) if value in NON_FINITE else clean(value)
     if isinstance(value, int | float):

@@ -42,7 +42,7 @@ def _document(run: RunEntry) -> dict[str, object]:
         **as_json(run),
         "cause": meta.get("cause"),
         "environment": meta.get("environment"),
-        "dropped_records": meta.get("dropped_records", 0),
+        "dropped_records": meta.get("dropped_records") or 0,
         "system": machine_use(run.path),
         "artifacts": [{"path": name, "size": size} for name, size in artifacts_of(run.path)],
     }

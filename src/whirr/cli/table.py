@@ -10,6 +10,9 @@ from whirr.cli.screen import Screen
 
 GAP = "  "
 
+WIDEST = 40
+"""A cell is cut to this width unless its column says otherwise: one long text must not widen every line."""
+
 
 class Cell(NamedTuple):
     """Text and its style."""
@@ -27,6 +30,7 @@ class Column(NamedTuple):
         right: numbers stand at the right.
         least: the width it may be cut down to when the table is too wide; 0 if it may not be cut.
         rank: the column with the highest rank is left out first when the table is too wide; 0 always stays.
+        most: the width beyond which it is cut on any screen; 0 if never.
     """
 
     title: str
@@ -34,11 +38,13 @@ class Column(NamedTuple):
     right: bool = False
     least: int = 0
     rank: int = 0
+    most: int = WIDEST
 
     @property
     def width(self) -> int:
-        """Screen columns it takes uncut."""
-        return max([text_width(self.title), *(text_width(cell.text) for cell in self.cells)])
+        """Screen columns it takes where there is room."""
+        whole = max([text_width(self.title), *(text_width(cell.text) for cell in self.cells)])
+        return min(whole, self.most) if self.most else whole
 
 
 def text_width(text: str) -> int:
@@ -64,14 +70,18 @@ def cut(text: str, width: int, ellipsis: str) -> str:
 def fit(columns: list[Column], screen: Screen) -> list[tuple[Column, int]]:
     """The columns that are shown and their widths.
 
-    On a terminal those of the highest ranks are left out until the rest can be cut to fit; then the
-    widest are cut. In a file or a pipe nothing is left out or cut.
+    On a terminal those of the highest ranks are left out until the rest can be cut to fit, or only those of
+    rank 0 are left; then those with most to spare are cut, none below its ``least``. Where that is not enough,
+    lines are wider than the screen. In a file or a pipe no column is left out or cut below its ``width``.
     """
     if not screen.fixed:
         return [(column, column.width) for column in columns]
     shown = [_Place(column, column.width) for column in columns]
-    while _total(place.least for place in shown) > screen.width and any(place.column.rank for place in shown):
-        shown.remove(max(shown, key=lambda place: place.column.rank))
+    optional = sorted((place for place in shown if place.column.rank), key=lambda place: place.column.rank)
+    least = _total(place.least for place in shown)
+    while optional and least > screen.width:
+        least -= optional[-1].least + len(GAP)
+        shown.remove(optional.pop())
     while (excess := _total(place.width for place in shown) - screen.width) > 0:
         widest = max(shown, key=lambda place: place.width - place.least)
         slack = widest.width - widest.least
@@ -96,9 +106,13 @@ def _total(widths: Iterable[int]) -> int:
 
 def render(columns: list[Column], screen: Screen) -> list[str]:
     """The lines of a table, headings first."""
-    shown = fit(columns, screen)
+    return draw(fit(columns, screen), screen)
+
+
+def draw(shown: list[tuple[Column, int]], screen: Screen) -> list[str]:
+    """The lines of the columns that ``fit`` gave, headings first."""
     lines = [_line([(Cell(column.title, "bold"), column, width) for column, width in shown], screen)]
-    for row in range(len(columns[0].cells)):
+    for row in range(len(shown[0][0].cells) if shown else 0):
         lines.append(_line([(column.cells[row], column, width) for column, width in shown], screen))
     return lines
 
