@@ -41,11 +41,6 @@ def save(source: Path, target: Path) -> None:
     """
     if target.exists() and os.path.samefile(source, target):
         return
-    if target.exists() and not target.is_symlink() and target.is_dir() != source.is_dir():
-        kind = "folder" if target.is_dir() else "file"
-        raise ArtifactNameError(
-            f"the artifact {target.name!r} is a {kind} already", hint="save this one under another name"
-        )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{os.urandom(6).hex()}.tmp"
     try:
@@ -53,10 +48,20 @@ def save(source: Path, target: Path) -> None:
             _copy_folder(source, temporary)
         else:
             _copy_file(str(source), str(temporary))
+        _refuse_other_kinds(temporary, target)
         _replace(temporary, target)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _refuse_other_kinds(copy: Path, target: Path) -> None:
+    """No file takes the place of a folder of artifacts, nor a folder that of a file; checked before anything moves."""
+    for part in (copy, *copy.rglob("*")):
+        there = target / part.relative_to(copy)
+        if there.exists() and not there.is_symlink() and there.is_dir() != part.is_dir():
+            kind = "folder" if there.is_dir() else "file"
+            raise ArtifactNameError(f"the artifact {there.name!r} is a {kind} already", hint="choose another name")
 
 
 def _replace(temporary: Path, target: Path) -> None:
@@ -89,7 +94,11 @@ def _copy_folder(source: Path, target: Path) -> None:
         endless = (copy, os.path.realpath(folder))
         return {name for name in names if not _wanted(os.path.join(folder, name), endless)}
 
-    shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out, ignore_dangling_symlinks=True)
+    try:
+        shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out, ignore_dangling_symlinks=True)
+    except shutil.Error as error:  # a list of all that failed
+        failed = error.args[0]
+        raise OSError(f"{len(failed)} file(s) could not be copied, the first: {failed[0][2]}") from None
 
 
 def _wanted(path: str, endless: Iterable[str]) -> bool:

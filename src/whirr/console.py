@@ -6,11 +6,11 @@ then note it. What goes past Python's streams (C libraries, child programs) is n
 In the file, one append per piece of output:
 
 - a line is written when it ends, whole, so lines of the two streams do not mix;
-- of a progress bar only the last state of each of its lines is written; bars that move the cursor (nested
-  ones) are written when a plain line is, or by :meth:`ConsoleTee.flush_partial`;
+- of a progress bar only the last state of each of its lines is written: with the next plain line, or by
+  :meth:`ConsoleTee.flush_partial`, since a cursor may yet come back to a line that has ended;
 - ``flush_partial`` writes what lines show that have not ended yet. A prompt goes on in the same line later.
-  A bar's later state follows after a carriage return, so ``cat`` shows the last one and each bar adds at most
-  one state a flush; bars above another one take a line for each flush.
+  A bar is written so only when it has stood still for long; if it moves on after all, the later state follows
+  after a carriage return, or in a line of its own where another line has come between.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from time import monotonic
 
 from whirr.screen import Screen, Transcript
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 2**20
 """Bytes of output kept in memory while the file cannot be written; more is dropped, and counted."""
+STILL = 60.0
+"""Seconds without a change after which the state of a progress bar is written: the program may be stuck there."""
 
 
 class ConsoleTee:
@@ -40,10 +43,12 @@ class ConsoleTee:
     prints nor a fork can lock it up: who prints while another thread writes leaves the piece to that thread.
 
     Args:
-        path: the file that is appended to; made when there is something to write.
+        path: the file that is appended to.
+        clock: seconds, never set back.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._file = AppendFile(os.fspath(path))
         self._stands: list[_Stand] = []
         self._transcript = Transcript()
@@ -58,6 +63,7 @@ class ConsoleTee:
         """Begin to copy. Logging handlers that hold the streams from before are copied, too."""
         if self._stands:
             return
+        self._file.open()
         for name in ("stdout", "stderr"):
             original = getattr(sys, name)
             while isinstance(original, Stream) and original._whirr.tee is None:
@@ -84,7 +90,7 @@ class ConsoleTee:
             self._turn.release()
 
     def flush_partial(self) -> None:
-        """Write what lines show that have not ended yet. Cheap when nothing has changed."""
+        """Write what lines show that have not ended yet, but no bar in motion. Cheap when nothing has changed."""
         self._do(self._flush)
 
     def note(self, screen: Screen, data: str | bytes | bytearray | memoryview) -> None:
@@ -127,16 +133,25 @@ class ConsoleTee:
                 self._transcript.line(row)
 
     def _flush(self) -> None:
-        self._settle()
+        now = self._clock()
         for stand in self._stands:
-            *above, last = stand.screen.rest()
-            for row in above:
-                if row.text:
-                    self._transcript.line(row)
+            self._show(stand, in_motion=not stand.still(now))
+
+    def _show(self, stand: _Stand, *, in_motion: bool) -> None:
+        """Write what a stream shows; without its bars if they are in motion."""
+        if not (in_motion and stand.screen.moves):
+            for row in stand.screen.done():
+                self._transcript.line(row)
+        *above, last = stand.screen.rest()
+        for row in above:
+            if row.text and not in_motion:
+                self._transcript.line(row)
+        if not (in_motion and last.frame):
             self._transcript.part(last)
 
     def _finish(self) -> None:
-        self._flush()
+        for stand in self._stands:
+            self._show(stand, in_motion=False)
         self._transcript.end()
         self._file.append(self._transcript.take())
         self._file.close()
@@ -151,9 +166,17 @@ class _Stand:
         self.original = original
         self.screen = screen
         self.tee: ConsoleTee | None = tee
+        self._seen: tuple[list[bytes], float] = [], 0.0
         self.stream = Stream(self, original)
         if hasattr(original, "buffer"):
             self.stream.buffer = Stream(self, original.buffer)
+
+    def still(self, now: float) -> bool:
+        """Whether the stream shows the same since long; asked from time to time."""
+        shown = self.screen.shown()
+        if shown != self._seen[0]:
+            self._seen = shown, now
+        return now - self._seen[1] >= STILL
 
     def note(self, data: Any) -> None:
         if self.tee is not None:
@@ -219,6 +242,11 @@ class AppendFile:
         self._inode = (0, 0)
         self._backlog = bytearray()
         self._dropped = 0
+
+    def open(self) -> None:
+        """Make the file now, if that is possible: an open file is the same one when its folder is renamed."""
+        with suppress(OSError):
+            self._open()
 
     def append(self, data: bytes) -> None:
         """Write ``data`` after all that waits, or let it wait. Never raises.

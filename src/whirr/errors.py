@@ -9,7 +9,7 @@
     ├── NoActiveRun             whirr.log() without whirr.init()           (also a RuntimeError)
     ├── RunFinished             log() or summary() after finish()          (also a RuntimeError)
     ├── NotAMapping             log() or summary() was not given a mapping (also a TypeError)
-    └── ArtifactNameError       an artifact name leaves the run's folder   (also a ValueError)
+    └── ArtifactNameError       an artifact cannot have this name          (also a ValueError)
 
 Each error says what happened (``str(error)``), what to do next (``error.hint``) and has a fixed
 ``error.code`` for programs.
@@ -88,7 +88,7 @@ class NotAMapping(WhirrError, TypeError):
 
 
 class ArtifactNameError(WhirrError, ValueError):
-    """An artifact name would leave the run's ``artifacts/`` folder."""
+    """An artifact's name leaves the run's ``artifacts/`` folder, or belongs to one of another kind."""
 
     code = "artifact-name"
 

@@ -54,6 +54,9 @@ class Screen:
 
     Args:
         ended: called with the screen whenever a line has ended that should be written down at once.
+
+    Attributes:
+        moves: the stream has moved its cursor up: it shows several bars.
     """
 
     def __init__(self, ended: Callable[[Screen], None]) -> None:
@@ -67,7 +70,7 @@ class Screen:
         self._settled = 0  # the rows before this one have not changed since done() gave them
         self._tail = b""
         self._over = False  # the next text overwrites the row
-        self._moves = False  # this stream moves its cursor up: it shows several bars
+        self.moves = False
 
     def feed(self, data: bytes) -> None:
         """Follow what was written to the stream."""
@@ -97,6 +100,10 @@ class Screen:
         """The row of the cursor and those below."""
         return self._rows[self._at :]
 
+    def shown(self) -> list[bytes]:
+        """The text of the rows that may be news."""
+        return [row.shown() for row in self._rows[self._settled :]]
+
     def _write(self, piece: bytes) -> None:
         row = self._rows[self._at]
         if self._over:
@@ -113,7 +120,7 @@ class Screen:
 
     def _newline(self) -> None:
         row = self._rows[self._at]
-        held = self._moves and row.frame
+        held = row.frame  # the cursor may come back to a bar
         self._at += 1
         self._over = self._at < len(self._rows)
         if not self._over:
@@ -143,7 +150,7 @@ class Screen:
     def _control(self, numbers: bytes, what: bytes) -> None:
         count = int(numbers) if numbers.isdigit() else 0
         if what in b"AF":
-            self._moves = self._over = True
+            self.moves = self._over = True
             self._at = max(self._at - max(count, 1), 0)
             self._settled = min(self._settled, self._at)
         elif what in b"BE":

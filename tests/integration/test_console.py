@@ -55,7 +55,9 @@ def on_a_terminal(script: str, folder: Path) -> str:
 BARS = """
 from tqdm import tqdm, trange
 for epoch in trange(2, desc="epochs", mininterval=0):
-    for _ in tqdm(range(100), desc="batches", leave=False, mininterval=0): pass
+    for batch in tqdm(range(100), desc="batches", leave=False, mininterval=0):
+        if batch % 10 == 0: tee.flush_partial()
+        if batch == 50: tqdm.write(f"half of {epoch}")
     print("loss", epoch, sys.stdout.isatty())
 for _ in trange(500, desc="test", mininterval=0): pass
 tee.stop()
@@ -69,8 +71,9 @@ def test_bars_of_tqdm(terminal: bool, printed: Run, tmp_path: Path) -> None:
     assert sent.count("batches") > 100
     lines = (tmp_path / "output.log").read_text().split("\n")
     assert [line for line in lines if line.startswith("loss")] == [f"loss 0 {terminal}", f"loss 1 {terminal}"]
+    assert [line for line in lines if line.startswith("half")] == ["half of 0", "half of 1"]
     assert [line[:11] for line in lines if line.startswith("test")] == ["test: 100%|"]
-    assert [line[:13] for line in lines if line.startswith("epochs")] == ["epochs:   0%|", "epochs: 100%|"]
+    assert [line[:13] for line in lines if line.startswith("epochs")] == ["epochs: 100%|"]
     assert not any("batches" in line or "\r" in line or "\x1b[A" in line for line in lines)
 
 
@@ -78,12 +81,13 @@ def test_lines_survive_a_kill(printed: Run, tmp_path: Path) -> None:
     done = printed("""
 print("one")
 sys.stderr.write("two\\n")
-sys.stderr.write("\\r50%")
+sys.stderr.write("\\r100%\\n")
+sys.stderr.write("Loading")
 tee.flush_partial()
 os.kill(os.getpid(), 9)
 """)
     assert done.returncode == -signal.SIGKILL
-    assert (tmp_path / "output.log").read_bytes() == b"one\ntwo\n50%"
+    assert (tmp_path / "output.log").read_bytes() == b"one\ntwo\n100%\nLoading"
 
 
 def test_a_forked_child_writes_its_lines_and_none_of_the_parents(printed: Run, tmp_path: Path) -> None:

@@ -147,6 +147,18 @@ class TestReplacing:
             save(run_dir, project / "file", "b")
         assert tree(run_dir / "artifacts") == {"a": "x", "b": None}
 
+    def test_a_clash_inside_a_folder_changes_nothing(self, run_dir: Path, project: Path) -> None:
+        for name in ("first", "second"):
+            (project / name).mkdir()
+            (project / name / "both").write_text(name)
+        (project / "first" / "clash").write_text("file")
+        (project / "second" / "clash").mkdir()
+        save(run_dir, project / "first", "folder")
+        before = tree(run_dir / "artifacts")
+        with pytest.raises(ArtifactNameError, match="'clash' is a file already"):
+            save(run_dir, project / "second", "folder")
+        assert tree(run_dir / "artifacts") == before
+
     def test_a_file_onto_itself(self, run_dir: Path, project: Path) -> None:
         (project / "a").write_text("x")
         target = save(run_dir, project / "a")

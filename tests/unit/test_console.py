@@ -47,9 +47,29 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "output.log"
 
 
+class Clock:
+    """A clock that goes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def tee(log: Path) -> ConsoleTee:
-    return ConsoleTee(log)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tee(log: Path, clock: Clock) -> ConsoleTee:
+    return ConsoleTee(log, clock)
+
+
+def wait_till_still(tee: ConsoleTee, clock: Clock) -> None:
+    tee.flush_partial()
+    clock.now += console.STILL
+    tee.flush_partial()
 
 
 def on_the_console(test: Callable[..., None]) -> Callable[..., None]:
@@ -139,6 +159,7 @@ def test_lines_of_two_streams_do_not_mix(tee: ConsoleTee, log: Path, terminal: C
     sys.stdout.write("line\n")
     assert log.read_text() == "one line\n"
     sys.stderr.write("\r100%\n")
+    tee.flush_partial()
     assert log.read_text() == "one line\n100%\n"
 
 
@@ -153,32 +174,60 @@ def test_a_prompt_flushed_goes_on_in_its_line(tee: ConsoleTee, log: Path, termin
 
 
 @on_the_console
-def test_a_bar_flushed_stays_one_line(tee: ConsoleTee, log: Path, terminal: Console) -> None:
-    for percent in range(101):
+def test_a_bar_in_motion_is_not_written(tee: ConsoleTee, log: Path, clock: Clock, terminal: Console) -> None:
+    for percent in range(100):
         sys.stderr.write(f"\r{percent}%")
-        if percent % 50 == 25:
-            tee.flush_partial()
-    sys.stderr.write("\n")
+        clock.now += console.STILL / 2
+        tee.flush_partial()
+        if percent == 50:
+            print("half")
+    assert log.read_text() == "half\n"
+    sys.stderr.write("\r100%\n")
+    tee.flush_partial()
+    assert log.read_text() == "half\n100%\n"
+
+
+@on_the_console
+def test_a_bar_that_stands_still_is_written(tee: ConsoleTee, log: Path, clock: Clock, terminal: Console) -> None:
+    for percent in (25, 75):
+        sys.stderr.write(f"\r{percent}%")
+        wait_till_still(tee, clock)
+        wait_till_still(tee, clock)
+    assert log.read_bytes() == b"25%\r75%"
+    sys.stderr.write("\r100%\n")
+    tee.flush_partial()
     assert log.read_bytes() == b"25%\r75%\r100%\n"
 
 
 @on_the_console
-def test_a_last_state_flushed_is_written_once(tee: ConsoleTee, log: Path, terminal: Console) -> None:
+def test_a_last_state_flushed_is_written_once(tee: ConsoleTee, log: Path, clock: Clock, terminal: Console) -> None:
     sys.stderr.write("\r100%")
-    tee.flush_partial()
+    wait_till_still(tee, clock)
+    assert log.read_text() == "100%"
     sys.stderr.write("\n")
     tee.flush_partial()
     assert log.read_text() == "100%\n"
 
 
 @on_the_console
-def test_a_line_ends_the_open_one_of_the_other_stream(tee: ConsoleTee, log: Path, terminal: Console) -> None:
+def test_a_line_ends_the_open_one_of_the_other_stream(
+    tee: ConsoleTee, log: Path, clock: Clock, terminal: Console
+) -> None:
     sys.stderr.write("\r50%")
-    tee.flush_partial()
+    wait_till_still(tee, clock)
     print("epoch 1")
     sys.stderr.write("\r60%")
-    tee.flush_partial()
+    wait_till_still(tee, clock)
     assert log.read_text() == "50%\nepoch 1\n60%"
+
+
+@on_the_console
+def test_nested_bars_that_stand_still(tee: ConsoleTee, log: Path, clock: Clock, terminal: Console) -> None:
+    sys.stderr.write(f"\router 0/3\n\rinner 1/20{UP}")
+    tee.flush_partial()
+    assert log.read_text() == ""
+    wait_till_still(tee, clock)
+    assert log.read_text() == "outer 0/3\ninner 1/20"
 
 
 @on_the_console
@@ -200,12 +249,12 @@ def test_nested_bars_leave_their_last_states(tee: ConsoleTee, log: Path, termina
         sys.stderr.write(f"\router {outer}/3")
         for inner in range(20):
             sys.stderr.write(f"\n\rinner {inner}/20{UP}")
+        tee.flush_partial()
         sys.stderr.write(f"\n\r           \r{UP}")
         print("epoch", outer)
     sys.stderr.write("\router 3/3\n")
     tee.stop()
-    # The outer bar's first state was a line like any other before the cursor went up for the first time.
-    assert log.read_text() == "outer 0/3\nepoch 0\nepoch 1\nepoch 2\nouter 3/3\n"
+    assert log.read_text() == "epoch 0\nepoch 1\nepoch 2\nouter 3/3\n"
 
 
 @on_the_console
@@ -235,7 +284,7 @@ def test_stopping_the_outer_tee_first(terminal: Console, tmp_path: Path) -> None
     third.start()
     print("third only")
     third.stop()
-    assert not (tmp_path / "first").exists()
+    assert (tmp_path / "first").read_text() == ""
     assert (tmp_path / "second").read_text() == "second only\n"
     assert (tmp_path / "third").read_text() == "third only\n"
     assert terminal.shown(terminal.out) == "second only\nthird only\n"
@@ -334,6 +383,17 @@ def test_output_waits_for_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     file.append(b"three\n")
     file.close()
     assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+
+@on_the_console
+def test_a_folder_renamed_before_the_first_line(terminal: Console, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    tee = ConsoleTee(tmp_path / "run" / "output.log")
+    tee.start()
+    (tmp_path / "run").rename(tmp_path / "renamed")
+    print("found")
+    tee.stop()
+    assert (tmp_path / "renamed" / "output.log").read_text() == "found\n"
 
 
 def test_a_file_deleted_under_way_is_made_anew(tmp_path: Path) -> None:
@@ -479,8 +539,9 @@ def test_bars_of_rich(tee: ConsoleTee, log: Path, terminal: Console) -> None:
             for task in tasks:
                 progress.advance(task)
             progress.refresh()
+            tee.flush_partial()
     tee.stop()
     lines = log.read_text().splitlines()
     assert terminal.shown(terminal.out).count("second") > 50
-    assert sum("first" in line for line in lines) <= 3
+    assert [line.split()[0] for line in lines if line] == ["first", "second"]
     assert sum("100%" in line for line in lines) == 2

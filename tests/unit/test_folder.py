@@ -365,7 +365,9 @@ class TestReadMeta:
         assert meta["last_seen_at"].endswith("Z")
         assert json.loads((tmp_path / "meta.json").read_text())["status"] == "running"
 
-    @pytest.mark.parametrize("process", ["text", 17, [], {"pid": "text"}, {"pid": None}, {"pid": [1]}, {"pid": 10**18}, {"pid": -1}, None])
+    @pytest.mark.parametrize(
+        "process", ["text", 17, [], {"pid": "text"}, {"pid": None}, {"pid": [1]}, {"pid": 10**18}, {"pid": -1}, None]
+    )
     def test_a_process_that_means_nothing_is_judged_by_signs_of_life(self, tmp_path: Path, process: Any) -> None:
         self.write(tmp_path, {"status": "running", "process": process})
         assert read_meta(tmp_path)["status"] == "running"
