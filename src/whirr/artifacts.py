@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from whirr.errors import ArtifactNameError
 from whirr.folder import ARTIFACTS, inside, under
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLONE = 0x40049409  # the FICLONE request of linux/fs.h
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from time import monotonic
 
 from whirr import clock
@@ -19,6 +18,7 @@ from whirr.values import ReadOnlyDict, to_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 

@@ -23,7 +23,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
-from pathlib import Path
 
 import orjson
 
@@ -35,6 +34,7 @@ from whirr.jsonio import read_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 ROOT = ".whirr"
@@ -65,6 +65,8 @@ def find_root(settings: Settings, cwd: Path | None = None) -> Path:
     Raises:
         FolderError: the working directory is gone.
     """
+    from pathlib import Path
+
     named = Path(os.path.expanduser(settings.dir)) if settings.dir else None
     if named is not None and named.is_absolute():
         return named
@@ -83,6 +85,8 @@ def find_root(settings: Settings, cwd: Path | None = None) -> Path:
 
 def _working_directory() -> Path:
     try:
+        from pathlib import Path
+
         return Path.cwd()
     except OSError:
         raise FolderError(
@@ -131,6 +135,8 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
         is left out; garbage elsewhere is skipped and reported by one ``WhirrWarning``. Where several processes
         wrote into the run, all their records are merged by time and numbered anew.
     """
+    from pathlib import Path
+
     file = Path(path)
     if file.is_dir():
         file = file / METRICS
@@ -259,6 +265,8 @@ def read_meta(run_dir: Path | str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such folder.
     """
+    from pathlib import Path
+
     folder = Path(run_dir)
     if folder.name == META:
         folder = folder.parent
@@ -303,10 +311,11 @@ def _merge_writers(meta: dict[str, Any], folder: Path, problems: list[str]) -> N
 
 def inside(base: Path, name: str) -> Path | None:
     """``base/name`` when that stays inside ``base`` (``..``, absolute names and links considered), else None."""
-    parts = Path(name).parts
-    if not parts or os.path.isabs(name) or ".." in parts or "\0" in name:
+    if os.path.isabs(name) or "\0" in name:
         return None
     target = base / name
+    if target == base or ".." in target.parts[len(base.parts) :]:
+        return None
     home = os.path.realpath(base)
     return target if under(os.path.realpath(target.parent), home) else None
 

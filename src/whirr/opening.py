@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from time import monotonic, sleep
 
 from whirr import clock, process
@@ -14,6 +13,7 @@ from whirr.jsonio import read_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
@@ -75,6 +75,8 @@ def open_place(settings: Settings, environ: Mapping[str, str], nth: int, patienc
 
 def _job_folder(settings: Settings) -> Path | None:
     if settings.run_dir:
+        from pathlib import Path
+
         return Path(os.path.abspath(settings.run_dir))
     if settings.job_id or settings.run_id:
         return find_root(settings) / RUNS / (settings.run_id or f"job-{settings.job_id}")

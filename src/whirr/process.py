@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from whirr import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 BEAT_EVERY = 10.0
@@ -28,27 +28,28 @@ LOST_AFTER = 90.0
 
 ALIVE, GONE, REBOOTED, ELSEWHERE = "alive", "gone", "rebooted", "elsewhere"
 
-PROC = Path("/proc")
+PROC = "/proc"
 
 
-def _text(path: Path) -> str | None:
+def _text(path: str) -> str | None:
     try:
         # Names of processes are bytes of any kind.
-        return path.read_text("utf-8", "replace").strip()
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
     except OSError:
         return None
 
 
-def _link(path: Path) -> str | None:
+def _link(path: str) -> str | None:
     try:
         return os.readlink(path)
     except OSError:
         return None
 
 
-def start_ticks(pid: int, proc: Path = PROC) -> int | None:
+def start_ticks(pid: int, proc: str | Path = PROC) -> int | None:
     """When process ``pid`` started, in clock ticks since boot; None when it is gone or a zombie."""
-    stat = _text(proc / str(pid) / "stat")
+    stat = _text(f"{proc}/{pid}/stat")
     if stat is None:
         return None
     # The name in brackets may hold spaces and brackets itself: fields count from the last one.
@@ -64,7 +65,7 @@ def started(pid: int) -> float | None:
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def identity(proc: Path = PROC) -> dict[str, Any]:
+def identity(proc: str | Path = PROC) -> dict[str, Any]:
     """What identifies this process among all processes, hosts and boots."""
     return {
         "pid": os.getpid(),
@@ -74,16 +75,16 @@ def identity(proc: Path = PROC) -> dict[str, Any]:
     }
 
 
-def _place(proc: Path) -> dict[str, Any]:
+def _place(proc: str | Path) -> dict[str, Any]:
     return {
         "host": os.uname().nodename,
-        "machine_id": _text(Path("/etc/machine-id")),
-        "boot_id": _text(proc / "sys/kernel/random/boot_id"),
-        "pid_namespace": _link(proc / "self/ns/pid"),
+        "machine_id": _text("/etc/machine-id"),
+        "boot_id": _text(f"{proc}/sys/kernel/random/boot_id"),
+        "pid_namespace": _link(f"{proc}/self/ns/pid"),
     }
 
 
-def fate(process: dict[str, Any], proc: Path = PROC) -> str:
+def fate(process: dict[str, Any], proc: str | Path = PROC) -> str:
     """ALIVE, GONE, REBOOTED (its machine was restarted) or ELSEWHERE (cannot be looked up from here)."""
     here = _place(proc)
     same_machine = process.get("host") == here["host"] and process.get("machine_id") == here["machine_id"]
@@ -137,7 +138,7 @@ def judge(
     seen: Callable[[], float | None],
     *,
     now: float | None = None,
-    proc: Path = PROC,
+    proc: str | Path = PROC,
 ) -> dict[str, Any]:
     """``meta`` with an honest status: a ``running`` run whose process is gone reads ``failed`` with its cause.
 
@@ -177,7 +178,7 @@ def _span(meta: dict[str, Any], until: float | None) -> dict[str, Any]:
     return {} if until is None else {"duration_seconds": round(max(until - started, 0.0), 3)}
 
 
-def _cause(what: str, process: dict[str, Any], sign: float | None, proc: Path) -> dict[str, Any]:
+def _cause(what: str, process: dict[str, Any], sign: float | None, proc: str | Path) -> dict[str, Any]:
     if what == REBOOTED:
         return {"kind": "reboot", "message": "its machine was restarted or lost power"}
     if what == ELSEWHERE:
@@ -191,15 +192,15 @@ def _cause(what: str, process: dict[str, Any], sign: float | None, proc: Path) -
     return {"kind": "killed", "message": f"its process vanished: killed (SIGKILL) or crashed{perhaps}"}
 
 
-def _cgroup(proc: Path) -> Path | None:
+def _cgroup(proc: str | Path) -> str | None:
     """This process's own version 2 memory control group."""
-    for line in (_text(proc / "self/cgroup") or "").splitlines():
+    for line in (_text(f"{proc}/self/cgroup") or "").splitlines():
         if line.startswith("0::"):
-            return Path("/sys/fs/cgroup") / line[3:].lstrip("/")
+            return os.path.join("/sys/fs/cgroup", line[3:].lstrip("/"))
     return None
 
 
-def _counter(path: Path, name: str) -> int | None:
+def _counter(path: str, name: str) -> int | None:
     for line in (_text(path) or "").splitlines():
         key, _, count = line.partition(" ")
         if key == name:
@@ -207,25 +208,25 @@ def _counter(path: Path, name: str) -> int | None:
     return None
 
 
-def _oom_kills(proc: Path) -> dict[str, Any]:
+def _oom_kills(proc: str | Path) -> dict[str, Any]:
     """How often the kernel has killed for memory so far: in this control group, and on the machine."""
     group = _cgroup(proc)
-    events = None if group is None else _counter(group / "memory.events", "oom_kill")
+    events = None if group is None else _counter(f"{group}/memory.events", "oom_kill")
     return {
-        "cgroup": str(group) if events is not None else None,
+        "cgroup": group if events is not None else None,
         "in_cgroup": events,
-        "on_host": _counter(proc / "vmstat", "oom_kill"),
+        "on_host": _counter(f"{proc}/vmstat", "oom_kill"),
     }
 
 
-def _memory_evidence(process: dict[str, Any], proc: Path) -> str | None:
+def _memory_evidence(process: dict[str, Any], proc: str | Path) -> str | None:
     """ "certain" when the kernel says it killed this process for memory, "perhaps" when it killed some process."""
     before = process.get("oom_kills") or {}
     if before.get("cgroup"):
-        count = _counter(Path(before["cgroup"]) / "memory.events", "oom_kill")
+        count = _counter(f"{before['cgroup']}/memory.events", "oom_kill")
         if count is not None and count > before["in_cgroup"]:
             return "certain"
-    count = _counter(proc / "vmstat", "oom_kill")
+    count = _counter(f"{proc}/vmstat", "oom_kill")
     if count is None or before.get("on_host") is None or count <= before["on_host"]:
         return None
     named = _kernel_log_names(process["pid"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from time import monotonic
 
 from whirr import artifacts, beginning, causes, clock, session
@@ -21,6 +20,7 @@ from whirr.values import as_config, to_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Any, Self
 
@@ -119,6 +119,7 @@ class Run:
         """The folder that holds everything about the run."""
         if self._folder is None:  # disabled: a program that writes here itself goes on working
             import tempfile
+            from pathlib import Path
 
             self._folder = Path(tempfile.mkdtemp(prefix="whirr-disabled-"))
         return self._folder
@@ -206,6 +207,8 @@ class Run:
                 of a folder or a folder that of a file.
             FileNotFoundError: there is no such source.
         """
+        from pathlib import Path
+
         source = Path(source_path)
         self._follow()
         target = artifacts.target_of(self.run_dir, source, artifact_name)
@@ -266,6 +269,8 @@ class Run:
         """Whoever renames the folder of a live run takes the run along: the kept descriptor knows where it is."""
         if self._upkeep is None or self._metrics is None:
             return
+        from pathlib import Path
+
         folder = Path(self._metrics.follow()).parent
         if folder != self._folder:
             self._folder = self._upkeep.folder = folder

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from whirr import causes
 from whirr.document import Document
@@ -19,6 +18,7 @@ from whirr.process import BEAT_EVERY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any, Protocol
 
     class Ticking(Protocol):

@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic, sleep
 
 import orjson
@@ -23,6 +22,8 @@ from whirr.metrics import MetricsWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whirr.console import ConsoleTee
     from whirr.sampler import Sampler
 
@@ -207,6 +208,8 @@ class Capture:
         self._tasks: list[Callable[[], None]] = [self._environment]
         if git and "git_info" not in document.content:
             with suppress(OSError):  # a working directory that is gone has no git
+                from pathlib import Path
+
                 self._working_folder = Path.cwd()
                 self._tasks.append(self._git)
         if pip and not (folder / REQUIREMENTS).exists():

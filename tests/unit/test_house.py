@@ -44,7 +44,6 @@ LIGHT = [
     "math",
     "orjson",
     "os",
-    "pathlib",
     "signal",
     "threading",
     "time",
