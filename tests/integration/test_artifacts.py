@@ -42,7 +42,7 @@ def test_killed_under_way(tmp_path: Path, folder: bool, again: bool) -> None:
 
     def half_way() -> bool:
         drafts = runs.glob("*/artifacts/.*.tmp/**/*" if folder else "*/artifacts/.*.tmp")
-        return any(path.is_file() and path.stat().st_size > 0 for path in drafts)
+        return any(path.is_file() and path.stat().st_size > len(b"old") for path in drafts)
 
     wait_until(lambda: half_way() or process.poll() is not None)
     process.send_signal(signal.SIGKILL)

@@ -41,6 +41,7 @@ LIGHT = [
     "__future__",
     "atexit",
     "datetime",
+    "errno",
     "math",
     "orjson",
     "os",
