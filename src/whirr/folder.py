@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
 import orjson
@@ -282,18 +282,23 @@ def read_meta(run_dir: Path | str) -> dict[str, Any]:
 
 
 def _document(path: Path, problems: list[str]) -> dict[str, Any]:
+    return checked(lambda: read_document(path), path.name, problems)
+
+
+def checked(read: Callable[[], Any], name: str, problems: list[str]) -> dict[str, Any]:
+    """What ``read`` gives for the file ``name``; a file that is no JSON object adds a line to ``problems``."""
     try:
-        document = read_document(path)
+        document = read()
     except FileNotFoundError:
-        problems.append(f"{path.name} is missing")
+        problems.append(f"{name} is missing")
     except OSError as error:
-        problems.append(f"{path.name} cannot be read: {error.strerror}")
+        problems.append(f"{name} cannot be read: {error.strerror}")
     except ValueError as error:
-        problems.append(f"{path.name} is not JSON: {error}")
+        problems.append(f"{name} is not JSON: {error}")
     else:
         if isinstance(document, dict):
             return document
-        problems.append(f"{path.name} holds no JSON object")
+        problems.append(f"{name} holds no JSON object")
     return {}
 
 

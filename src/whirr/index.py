@@ -22,7 +22,7 @@ import orjson
 from whirr import clock
 from whirr.derive import Derived, State, ends, problems_of, signature_of, summarise, unread
 from whirr.errors import Ambiguous, FolderError, NotFound
-from whirr.folder import CACHE, CONFIG, FURTHER_WRITER, META, RUNS, judge
+from whirr.folder import CACHE, CONFIG, FURTHER_WRITER, META, RUNS, checked, judge
 from whirr.pack import Packed, read_pack, write_pack
 
 FORMAT = 2
@@ -402,20 +402,13 @@ def _fits(key: str, value: Any) -> bool:
 
 
 def _document(path: str, problems: list[str]) -> dict[str, Any]:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            found = orjson.loads(file.read())
-    except FileNotFoundError:
-        problems.append(f"{os.path.basename(path)} is missing")
-    except OSError as error:
-        problems.append(f"{os.path.basename(path)} cannot be read: {error.strerror}")
-    except ValueError as error:
-        problems.append(f"{os.path.basename(path)} is not JSON: {error}")
-    else:
-        if isinstance(found, dict):
-            return found
-        problems.append(f"{os.path.basename(path)} holds no JSON object")
-    return {}
+    """A document as it stands in the file: non-finite floats stay spelled out."""
+    return checked(lambda: _raw(path), os.path.basename(path), problems)
+
+
+def _raw(path: str) -> Any:
+    with open(path, "rb", buffering=0) as file:
+        return orjson.loads(file.read())
 
 
 def _changed_at(folder: str) -> str:
