@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgres import database_url, postgres_server, postgres_url
+
+__all__ = ["database_url", "postgres_server", "postgres_url"]  # fixtures of all tests
 
 # Shared machines pause for longer than any deadline; a test here says what is right, never how fast.
 settings.register_profile("whirr", deadline=None)

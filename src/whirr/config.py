@@ -7,6 +7,10 @@
 | ``WHIRR_RUN_DIR`` | set by a worker: the folder of the job's run |
 | ``WHIRR_RUN_ID`` | set by a worker: the run's id |
 | ``WHIRR_JOB_ID`` | set by a worker: the job's number |
+| ``WHIRR_ATTEMPT`` | set by a worker: which attempt at the job this is, from 1 |
+| ``WHIRR_PREVIOUS_DIR`` | set by a worker from the second attempt on: the files of the one before |
+| ``WHIRR_MARK`` | set by a worker: by this, processes that a job left behind are found |
+| ``WHIRR_DATABASE_URL`` | the queue's database: ``postgresql://...`` in place of SQLite in ``.whirr/`` |
 | ``WHIRR_SYSTEM_INTERVAL`` | seconds between two samples of system metrics (default 10) |
 | ``WHIRR_CAPTURE_OUTPUT`` | ``1`` copies the console output of direct runs to ``output.log`` |
 """
@@ -17,6 +21,11 @@ import os
 from collections.abc import Mapping
 
 from whirr.errors import UsageError
+
+DIR, RUN_DIR, RUN_ID, JOB_ID = "WHIRR_DIR", "WHIRR_RUN_DIR", "WHIRR_RUN_ID", "WHIRR_JOB_ID"
+ATTEMPT, PREVIOUS_DIR, MARK = "WHIRR_ATTEMPT", "WHIRR_PREVIOUS_DIR", "WHIRR_MARK"
+FOR_JOBS = (RUN_DIR, RUN_ID, JOB_ID, ATTEMPT, PREVIOUS_DIR, MARK)
+"""What a worker tells a job; a job's own children inherit it, another job never does."""
 
 MODES = ("enabled", "disabled")
 SHORTEST_INTERVAL = 0.1
@@ -34,9 +43,10 @@ class Settings:
         job_id: the job's number, or None outside a worker.
         system_interval: seconds between two samples.
         capture_output: copy console output to ``output.log``.
+        database_url: the queue's database, or None for SQLite in the ``.whirr`` folder.
     """
 
-    __slots__ = ("capture_output", "dir", "disabled", "job_id", "run_dir", "run_id", "system_interval")
+    __slots__ = ("capture_output", "database_url", "dir", "disabled", "job_id", "run_dir", "run_id", "system_interval")
 
     disabled: bool
     dir: str | None
@@ -45,14 +55,16 @@ class Settings:
     job_id: str | None
     system_interval: float
     capture_output: bool
+    database_url: str | None
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         put = object.__setattr__
         put(self, "disabled", _mode(environ.get("WHIRR_MODE", "")) == "disabled")
-        put(self, "dir", environ.get("WHIRR_DIR") or None)
-        put(self, "run_dir", environ.get("WHIRR_RUN_DIR") or None)
-        put(self, "run_id", _name("WHIRR_RUN_ID", environ))
-        put(self, "job_id", _name("WHIRR_JOB_ID", environ))
+        put(self, "dir", environ.get(DIR) or None)
+        put(self, "run_dir", environ.get(RUN_DIR) or None)
+        put(self, "run_id", _name(RUN_ID, environ))
+        put(self, "job_id", _name(JOB_ID, environ))
+        put(self, "database_url", _database_url(environ.get("WHIRR_DATABASE_URL", "")))
         put(self, "system_interval", _interval(environ.get("WHIRR_SYSTEM_INTERVAL", "")))
         put(self, "capture_output", _flag("WHIRR_CAPTURE_OUTPUT", environ.get("WHIRR_CAPTURE_OUTPUT", "")))
 
@@ -87,6 +99,16 @@ def _name(variable: str, environ: Mapping[str, str]) -> str | None:
     if text is not None and (text in (".", "..") or "/" in text):
         raise UsageError(f"{variable}={text} is no name", hint="give a plain name or number, without '/'")
     return text
+
+
+def _database_url(text: str) -> str | None:
+    url = text.strip() or None
+    if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(
+            "WHIRR_DATABASE_URL is not the address of a PostgreSQL database",
+            hint="such as postgresql://user@host/whirr; leave it out for SQLite in the .whirr folder",
+        )
+    return url
 
 
 def _interval(text: str) -> float:

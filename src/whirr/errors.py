@@ -9,7 +9,11 @@
     ├── NoActiveRun             whirr.log() without whirr.init()           (also a RuntimeError)
     ├── RunFinished             log() or summary() after finish()          (also a RuntimeError)
     ├── NotAMapping             log() or summary() was not given a mapping (also a TypeError)
-    └── ArtifactNameError       an artifact cannot have this name          (also a ValueError)
+    ├── ArtifactNameError       an artifact cannot have this name          (also a ValueError)
+    ├── StoreError              the queue's database cannot do it: locked, full, damaged, unreachable
+    │   └── SchemaTooNew        it was written by a newer whirr
+    ├── LeaseLost               the job was given to another attempt meanwhile
+    └── IllegalTransition       a job in this state cannot do this
 
 Each error says what happened (``str(error)``), what to do next (``error.hint``) and has a fixed
 ``error.code`` for programs.
@@ -91,6 +95,30 @@ class ArtifactNameError(WhirrError, ValueError):
     """An artifact's name leaves the run's ``artifacts/`` folder, or belongs to one of another kind."""
 
     code = "artifact-name"
+
+
+class StoreError(WhirrError):
+    """The queue's database cannot do what was asked: locked, full, damaged, unreachable."""
+
+    code = "store"
+
+
+class SchemaTooNew(StoreError):
+    """The queue's database was written by a newer whirr than this one."""
+
+    code = "schema-too-new"
+
+
+class LeaseLost(WhirrError):
+    """The job was taken from this attempt meanwhile: what it reports no longer counts."""
+
+    code = "lease-lost"
+
+
+class IllegalTransition(WhirrError):
+    """A job in its present state cannot do this."""
+
+    code = "illegal-transition"
 
 
 class WhirrWarning(UserWarning):
