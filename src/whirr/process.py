@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from whirr import clock
 
@@ -71,7 +71,7 @@ def identity(proc: str | Path = PROC) -> dict[str, Any]:
         "pid": os.getpid(),
         "start_ticks": start_ticks(os.getpid(), proc),
         **_place(proc),
-        "oom_kills": _oom_kills(proc),
+        "oom_kills": oom_kills(proc),
     }
 
 
@@ -185,7 +185,7 @@ def _cause(what: str, process: dict[str, Any], sign: float | None, proc: str | P
         host = process.get("host") or "its host"
         since = f"since {_stamp(sign)}" if sign is not None else "at all"
         return {"kind": "lost", "message": f"no sign of life from {host} {since}"}
-    evidence = _memory_evidence(process, proc)
+    evidence = memory_evidence(process["pid"], process.get("oom_kills") or {}, proc)
     if evidence == "certain":
         return {"kind": "out-of-memory", "message": "killed by the kernel: out of memory"}
     perhaps = "; the machine ran out of memory meanwhile, which may be why" if evidence else ""
@@ -208,7 +208,7 @@ def _counter(path: str, name: str) -> int | None:
     return None
 
 
-def _oom_kills(proc: str | Path) -> dict[str, Any]:
+def oom_kills(proc: str | Path = PROC) -> dict[str, Any]:
     """How often the kernel has killed for memory so far: in this control group, and on the machine."""
     group = _cgroup(proc)
     events = None if group is None else _counter(f"{group}/memory.events", "oom_kill")
@@ -219,9 +219,15 @@ def _oom_kills(proc: str | Path) -> dict[str, Any]:
     }
 
 
-def _memory_evidence(process: dict[str, Any], proc: str | Path) -> str | None:
-    """ "certain" when the kernel says it killed this process for memory, "perhaps" when it killed some process."""
-    before = process.get("oom_kills") or {}
+def memory_evidence(pid: int, before: Mapping[str, Any], proc: str | Path = PROC) -> str | None:
+    """Whether the kernel killed process ``pid`` for memory.
+
+    Args:
+        before: ``oom_kills`` as it was when the process began.
+
+    Returns:
+        "certain" when the kernel says so, "perhaps" when it killed some process meanwhile, else None.
+    """
     if before.get("cgroup"):
         count = _counter(f"{before['cgroup']}/memory.events", "oom_kill")
         if count is not None and count > before["in_cgroup"]:
@@ -229,7 +235,7 @@ def _memory_evidence(process: dict[str, Any], proc: str | Path) -> str | None:
     count = _counter(f"{proc}/vmstat", "oom_kill")
     if count is None or before.get("on_host") is None or count <= before["on_host"]:
         return None
-    named = _kernel_log_names(process["pid"])
+    named = _kernel_log_names(pid)
     return "perhaps" if named is None else "certain" if named else None
 
 

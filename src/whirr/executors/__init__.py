@@ -1,0 +1,1 @@
+"""Executors: what starts, watches and stops the processes of jobs. They know no hub and no store."""
