@@ -149,9 +149,9 @@ def _judge(top: bytes, path: bytes, limit: int) -> tuple[bytes, str]:
 
 def _draft(repository: Repository, status: Status, plan: Plan, draft: str, limit: int) -> str | None:
     """Write the diff into the file `draft`; why it is not whole ("size", "time", or words), or None."""
-    with _scratch() as folder:
+    with scratch() as folder:
         index = os.path.join(folder, "index")
-        _copy(repository.index, index)
+        copy_index(repository.index, index)
         if plan.entered:
             lines = os.path.join(folder, "lines")
             _write_lines(lines, plan, status.commit)
@@ -173,8 +173,12 @@ def _write_lines(path: str, plan: Plan, commit: str | None) -> None:
             file.write(b"%b %b 0\t%b\0" % (mode, blob, name))
 
 
-def _copy(source: str, target: str) -> None:
-    """Copy a file that may not exist, as it is at this moment (git replaces it, never changes it)."""
+def copy_index(source: str, target: str) -> None:
+    """Copy an index, which may not exist, as it is at this moment (git replaces it, never changes it).
+
+    Its time goes with it: by that git knows which files it cannot trust to be unchanged, because they were
+    written within the second in which the index was.
+    """
     with (
         contextlib.suppress(FileNotFoundError),
         open(source, "rb") as old,
@@ -182,10 +186,12 @@ def _copy(source: str, target: str) -> None:
     ):
         while piece := old.read(1 << 20):
             new.write(piece)
+        found = os.fstat(old.fileno())
+        os.utime(new.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[str]:
+def scratch() -> Iterator[str]:
     """A private folder of temporary files, removed afterwards with the files in it."""
     folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"whirr-{os.getpid()}-{os.urandom(8).hex()}")
     os.mkdir(folder, 0o700)
