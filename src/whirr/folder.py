@@ -14,6 +14,11 @@
     uncommitted.patch         uncommitted work of the git work tree
     output.log                console output
     artifacts/                saved files
+    code_changes.json         of a job: files that had changed since its submission when it started
+    code/                     of a job submitted with --snapshot: the tree it runs in
+    result.<attempt>.json     of a job: how the supervisor saw its attempt end
+    attempts/<attempt>/       of a job that was started again: the files of an earlier attempt
+  queue/                      the queue: database, locks, doorbells
 """
 
 from __future__ import annotations
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 ROOT = ".whirr"
 RUNS = "runs"
 CACHE = "cache"
+QUEUE = "queue"
 
 META = "meta.json"
 CONFIG = "config.json"
@@ -50,6 +56,9 @@ REQUIREMENTS = "requirements.txt"
 PATCH = "uncommitted.patch"
 OUTPUT = "output.log"
 ARTIFACTS = "artifacts"
+ATTEMPTS = "attempts"
+CODE = "code"
+CODE_CHANGES = "code_changes.json"
 
 CHUNK = 2**20
 SIGNS_OF_LIFE = (HEARTBEAT, METRICS, SYSTEM, OUTPUT, META)
@@ -232,6 +241,16 @@ def _restore_non_finite(record: dict[str, Any]) -> None:
     for name, text in spelled.items():
         if isinstance(text, str) and text in SPELLED:
             record[name] = SPELLED[text]
+
+
+def result_name(attempt: int) -> str:
+    """The file in which a supervisor leaves how an attempt at a job ended."""
+    return f"result.{attempt}.json"
+
+
+def attempt_folder(run_dir: Path, attempt: int) -> Path:
+    """Where the files of an earlier attempt at a job are kept."""
+    return run_dir / ATTEMPTS / str(attempt)
 
 
 def signs_of_life(run_dir: Path) -> float | None:

@@ -1,0 +1,224 @@
+"""The run folder of a job as the hub writes it: queued, begun, set aside, ended.
+
+A folder changes only inside the transaction that changes the job, so the lease that guards the one guards the other.
+The files of an ended attempt are *renamed* into ``attempts/<n>/``: what still writes to them through an open
+descriptor follows them there, and the records of two attempts never mix.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from whirr.capture.redact import hide_arguments
+from whirr.errors import FolderError
+from whirr.folder import ATTEMPTS, CONFIG, META, PATCH, REQUIREMENTS, attempt_folder, result_name
+from whirr.jsonio import dumps, read_document, write_atomic
+from whirr.model import CauseKind, Decision, Job, JobStatus, Outcome, WorkerInfo
+
+ABOUT_SUBMISSION = (CONFIG, REQUIREMENTS, PATCH, ATTEMPTS)
+"""What belongs to the job, not to one attempt: it stays where it is."""
+
+RESULT = re.compile(r"result\.(\d+)\.json")
+OWN_WORD = ("failed", "completed")
+JOB_FOLDER = re.compile(r"job-(\d+)")
+
+
+def write_queued(folder: Path, job: Job) -> None:
+    """Write ``meta.json`` and ``config.json`` of a job that was submitted.
+
+    Raises:
+        FolderError: they cannot be written.
+    """
+    with _told(folder):
+        write_atomic(folder / CONFIG, dumps(dict(job.spec.config)))
+        write_atomic(folder / META, dumps(_queued(job)))
+
+
+def _queued(job: Job) -> dict[str, Any]:
+    spec = job.spec
+    submitted = dict(spec.submitted)
+    git_info = submitted.pop("git_info", None)
+    return {
+        "run_id": job.run_id,
+        "name": spec.name,
+        "status": str(JobStatus.QUEUED),
+        "started_at": None,
+        "finished_at": None,
+        "duration_seconds": None,
+        "tags": list(spec.tags),
+        "config_file": CONFIG,
+        "summary": {},
+        "cause": None,
+        "job_id": job.id,
+        **({"git_info": git_info} if git_info else {}),
+        "job": {
+            "command": hide_arguments(spec.argv),
+            "workdir": spec.workdir,
+            "submitted_at": job.submitted_at,
+            "submitted_by": spec.submitted_by,
+            "attempt": job.attempt,
+            **submitted,
+        },
+    }
+
+
+def begin(folder: Path, job: Job, worker: WorkerInfo, gpus: tuple[str, ...]) -> None:
+    """Make the folder ready for an attempt that a worker has just claimed.
+
+    Raises:
+        FolderError: it cannot be written.
+    """
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if job.attempt > 1:
+            set_aside(folder, job.attempt - 1)
+        if not (folder / CONFIG).exists():
+            write_atomic(folder / CONFIG, dumps(dict(job.spec.config)))
+        meta = _queued(job)
+        meta["job"] |= {"worker": worker.name, "host": worker.host, "gpus": list(gpus)}
+        meta |= {"status": "running", "started_at": job.started_at, "process": dict(worker.process)}
+        write_atomic(folder / META, dumps(meta))
+
+
+def set_aside(folder: Path, number: int) -> None:
+    """Rename the files of attempt ``number`` into a folder of their own.
+
+    Where its ``meta.json`` lies there already, the one here is of a claim that was undone: it is left to be replaced.
+    """
+    target = attempt_folder(folder, number)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in os.listdir(folder):
+        if match := RESULT.fullmatch(name):
+            _keep_result(folder, int(match[1]))
+        elif name not in ABOUT_SUBMISSION and not (name == META and (target / META).exists()):
+            os.replace(folder / name, target / name)
+
+
+def _keep_result(folder: Path, number: int) -> None:
+    target = attempt_folder(folder, number)
+    target.mkdir(parents=True, exist_ok=True)
+    os.replace(folder / result_name(number), target / "result.json")
+
+
+def keep_stale(folder: Path, number: int) -> None:
+    """Put the result of an attempt that lost its lease beside its other files.
+
+    Raises:
+        FolderError: the folder cannot be written.
+    """
+    with _told(folder):
+        if (folder / result_name(number)).exists():
+            _keep_result(folder, number)
+
+
+def end(folder: Path, job: Job, decision: Decision, outcome: Outcome) -> None:
+    """Write how an attempt ended; what the program itself recorded of its ending is kept where it says more.
+
+    Args:
+        job: as it was while the attempt ran.
+
+    Raises:
+        FolderError: the folder cannot be written.
+    """
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        meta = {**_queued(job), **_read(folder / META)}
+        meta |= _ended(meta, decision, outcome) if decision.status.terminal else _waiting(decision)
+        write_atomic(folder / META, dumps(meta), durable=True)
+
+
+def _ended(meta: Mapping[str, Any], decision: Decision, outcome: Outcome) -> dict[str, Any]:
+    own = meta["status"] if meta["status"] in OWN_WORD and meta.get("finished_at") else None
+    ending: dict[str, Any] = {"status": str(decision.status), "cause": _cause(meta, decision)}
+    if own == "failed" and decision.status is JobStatus.COMPLETED:  # the program called its run a failure
+        ending = {"status": "failed", "cause": meta.get("cause")}
+    if own is None:
+        ending |= {"finished_at": outcome.finished_at, "duration_seconds": round(outcome.duration_s, 6)}
+    return ending
+
+
+def _cause(meta: Mapping[str, Any], decision: Decision) -> dict[str, Any] | None:
+    """The queue's cause; an exception that the program recorded says more than the exit code it led to."""
+    if decision.cause is None:
+        return None
+    own = meta.get("cause")
+    plain = decision.cause.kind in (CauseKind.EXIT, CauseKind.GPU_OUT_OF_MEMORY)
+    if plain and isinstance(own, dict) and own.get("kind") == "exception":
+        return {**own, **({"queue": str(decision.cause.kind)} if decision.cause.kind is not CauseKind.EXIT else {})}
+    return decision.cause.as_dict()
+
+
+def _waiting(decision: Decision) -> dict[str, Any]:
+    cause = decision.cause.as_dict() if decision.cause else None
+    return {"status": str(JobStatus.QUEUED), "finished_at": None, "duration_seconds": None, "cause": cause}
+
+
+def mark(folder: Path, job: Job) -> None:
+    """Write the state of a job that no worker holds: cancelled, failed by a dependency, or queued again.
+
+    Raises:
+        FolderError: the folder cannot be written.
+    """
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        meta = {**_queued(job), **_read(folder / META)}
+        cause = job.cause.as_dict() if job.cause else None
+        meta |= {"status": str(job.status), "cause": cause, "finished_at": job.finished_at, "duration_seconds": None}
+        write_atomic(folder / META, dumps(meta))
+
+
+def note(folder: Path, about: Mapping[str, Any]) -> None:
+    """Add to what ``meta.json`` says of the job.
+
+    Raises:
+        FolderError: the folder cannot be written.
+    """
+    with _told(folder):
+        meta = _read(folder / META)
+        meta["job"] = {**(meta.get("job") or {}), **about}
+        write_atomic(folder / META, dumps(meta))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What stands in a document; a missing or damaged one is written anew."""
+    with suppress(OSError, ValueError):
+        found = read_document(path)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def highest(runs: Path) -> int:
+    """The highest number of a job's folder below ``runs``; 0 where there is none."""
+    try:
+        names = os.listdir(runs)
+    except FileNotFoundError:
+        return 0
+    return max((int(match[1]) for name in names if (match := JOB_FOLDER.fullmatch(name))), default=0)
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder that never became a job's."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class _told:
+    """Turns an OSError into the one clear error about a job's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FolderError):
+            raise FolderError(
+                f"cannot write into {self._folder}: {error.strerror or error}", hint="make room or mend its permissions"
+            ) from error
