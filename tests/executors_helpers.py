@@ -141,10 +141,12 @@ class Worker:
         """Wait until it tells `name`: supervisor, pid or ending."""
 
         def told() -> dict[str, Any] | None:
-            assert name == "ending" or self.process.poll() is None, self.process.communicate()
+            over = self.process.poll() is not None  # asked first: what it told before its end is there by then
             path = self.place / "events.jsonl"
             lines = path.read_text().splitlines() if path.exists() else []
-            return next((event for event in map(json.loads, lines) if name in event), None)
+            found = next((event for event in map(json.loads, lines) if name in event), None)
+            assert found or name == "ending" or not over, self.process.communicate()
+            return found
 
         return wait_until(told, 30)[name]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
 from ending_cases import PYTHON
 from helpers import QUICK, by_writer, only_run, outputs, program, start
+from settable_clock import settable_clock
 
 import whirr
+
+__all__ = ["settable_clock"]
 
 TRAIN = f"""
 import os, pathlib, time
@@ -32,18 +32,6 @@ os.waitpid(child, 0)
 log("parent", 100, 150)
 run.finish()
 """
-
-
-@pytest.fixture
-def settable_clock(tmp_path: Path) -> dict[str, str]:
-    """Variables for a process whose clock is set back when the file `shifted` appears."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler is installed")
-    library = tmp_path / "clock.so"
-    source = Path(__file__).with_name("shifted_clock.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(tmp_path / "shifted")}
 
 
 def test_nothing_is_lost_and_no_time_is_negative(settable_clock: dict[str, str], tmp_path: Path) -> None:

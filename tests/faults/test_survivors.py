@@ -214,11 +214,12 @@ def test_a_child_without_environment_is_swept_by_what_it_writes_to(tmp_path: Pat
 
 
 HOPPER = """
-import os, signal
+import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if not os.fork():
     open("ready", "w").close()
-    while True:  # a process that is always another one, as a fork bomb has them, but one at a time
+    end = time.monotonic() + 60  # should a test ever lose it
+    while time.monotonic() < end:  # a process that is always another one, as a fork bomb has them, but one at a time
         if os.fork():
             os._exit(0)
         PREPARE

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ending_cases import PYTHON
 from helpers import QUICK, Process, only_run, outputs, program, start, stored_meta, wait_until
+from memory_group import kernel_log_names_pids, memory_limit
 
 import whirr
 
@@ -156,32 +157,6 @@ def test_a_run_that_wrote_down_its_ending_is_not_judged(tmp_path: Path) -> None:
     assert verdict(folder) == ("completed", None)
 
 
-@contextmanager
-def memory_limit(megabytes: int) -> Iterator[Path]:
-    """The `cgroup.procs` of a real memory control group (version 1 or 2); skips where none can be made."""
-    base = Path("/sys/fs/cgroup")
-    first_version = (base / "memory/cgroup.procs").exists()
-    group = base / ("memory" if first_version else "") / f"whirr-test-{os.getpid()}"
-    limits = ["memory.limit_in_bytes"] if first_version else ["memory.max"]
-    swap = "memory.memsw.limit_in_bytes" if first_version else "memory.swap.max"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no memory control group can be made here: {error.strerror}")
-    try:
-        try:
-            for name in limits:
-                (group / name).write_text(str(megabytes * 2**20))
-            if (group / swap).exists():
-                (group / swap).write_text(str(megabytes * 2**20) if first_version else "0")
-        except OSError as error:
-            pytest.skip(f"memory cannot be limited here: {error.strerror}")
-        yield group / "cgroup.procs"
-    finally:
-        wait_until(lambda: not (group / "cgroup.procs").read_text())
-        group.rmdir()
-
-
 EATER = f"""
 import os, sys
 import whirr
@@ -193,12 +168,6 @@ hoard = []
 while True:
     hoard.append(bytearray(os.urandom(2**20)))
 """
-
-
-def kernel_log_names_pids() -> bool:
-    """Whether the kernel's log is readable and counts processes as we do."""
-    own = os.readlink("/proc/self/ns/pid") == "pid:[4026531836]"
-    return own and os.access("/dev/kmsg", os.R_OK)
 
 
 def test_out_of_memory(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ understood, 3 not found or ambiguous, 130 interrupted.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib import import_module
 
@@ -18,8 +19,20 @@ from whirr.errors import Ambiguous, NotFound, UsageError, WhirrError
 
 DONE, FAILED, MISUSED, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
 
-COMMANDS = ("runs", "show")
-"""The subcommands; each is ``command`` in the module of its name, imported when it is needed."""
+COMMANDS = {
+    "init": "Make a .whirr folder and its queue here.",
+    "submit": "Queue a command.",
+    "worker": "Run the jobs of the queue.",
+    "status": "Show the queue, or all about one job.",
+    "logs": "Print the output of a job.",
+    "cancel": "Cancel queued jobs and stop running ones.",
+    "retry": "Queue failed or cancelled jobs again.",
+    "watch": "Show the queue and keep it up to date.",
+    "runs": "List runs, newest first.",
+    "show": "Show one run: ending, config, summary, curves, files.",
+    "doctor": "Check folder, queue, machine and workers.",
+}
+"""The subcommands and what each does; each is ``command`` in the module of its name, imported when it is needed."""
 
 
 class _Commands(click.Group):
@@ -32,6 +45,11 @@ class _Commands(click.Group):
         command: click.Command = import_module(f"whirr.cli.{cmd_name}").command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 @click.group(
     cls=_Commands,
@@ -42,7 +60,7 @@ class _Commands(click.Group):
 @click.version_option(whirr.__version__, message="whirr %(version)s")
 @click.pass_context
 def program(context: click.Context) -> None:
-    """Track machine-learning experiments: plain files, nothing lost."""
+    """Track machine-learning experiments and run them from a queue: plain files, nothing lost."""
     if context.invoked_subcommand is None:
         emit(context.get_help())
 
@@ -51,11 +69,25 @@ def main() -> None:
     """Run the command line of this process and exit."""
     # A command that lists and leaves has no use for a collector; a long-running one turns it on again.
     gc.disable()
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    """Open what the caller closed (``>&-``): the database would get its number, and then what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def run(arguments: list[str]) -> int:

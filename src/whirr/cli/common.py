@@ -14,6 +14,7 @@ from whirr.config import Settings
 from whirr.errors import NotFound
 from whirr.folder import ROOT, RUNS, find_root
 from whirr.index import UNKNOWN, RunEntry
+from whirr.jsonio import dumps
 
 folder_option = click.option(
     "--dir",
@@ -52,13 +53,14 @@ def status_words(run: RunEntry, mark: str = "") -> str:
     cause = run.record.get("cause")
     if run.status == UNKNOWN and run.record["problems"]:
         return f"{word}: {clean(run.record['problems'][0])}"
-    if cause is None or run.status in ("running", "completed"):
+    if cause is None or run.status in ("queued", "running", "cancelling", "completed"):
         return word
     kind = str(cause.get("kind"))
     message = str(cause.get("message") or "").partition("\n")[0]
     if kind == "exception":
         message = f"{cause.get('type')}: {message}" if message else str(cause.get("type"))
-    return f"{word}: {clean(BRIEF.get(kind) or message or kind)}"
+    words = clean(BRIEF.get(kind) or message or kind)
+    return words + mark if words.startswith(run.status) else f"{word}: {words}"
 
 
 def age(stamp: Any, now: float) -> str:
@@ -107,4 +109,8 @@ def print_json(value: Any) -> None:
     """Print a document as indented JSON."""
     import orjson
 
-    emit(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    except orjson.JSONEncodeError:  # a command or path that is not valid Unicode
+        data = dumps(value)
+    emit(data.decode().rstrip("\n"))

@@ -11,22 +11,39 @@ from typing import Any
 import orjson
 
 from whirr.derive import read_rows
-from whirr.folder import ARTIFACTS, META, SYSTEM
+from whirr.errors import WhirrError
+from whirr.folder import ARTIFACTS, CODE_CHANGES, META, SYSTEM
 from whirr.index import RunEntry
+from whirr.jsonio import read_document
 
 GPU_UTILIZATION = re.compile(r"gpu_(\d+)_utilization")
 
 
 def full_meta(run: RunEntry) -> dict[str, Any]:
-    """The listing's record of a run, with its environment and the traceback of its ending."""
+    """The listing's record of a run, with its environment, the traceback of its ending, and what the queue noted."""
     try:
         raw = orjson.loads((run.path / META).read_bytes())
     except (OSError, ValueError):
         raw = {}
     if not isinstance(raw, dict):
         raw = {}
-    cause, environment = (_object(raw.get(key)) for key in ("cause", "environment"))
-    return {**run.record, "cause": cause or run.record.get("cause"), "environment": environment}
+    cause, environment, job = (_object(raw.get(key)) for key in ("cause", "environment", "job"))
+    return {**run.record, "cause": cause or run.record.get("cause"), "environment": environment, "job": job}
+
+
+def code_changes(run_dir: Path) -> dict[str, Any] | None:
+    """Which files had changed since the submission when the job started; None where none had, or nobody looked.
+
+    ``damaged`` says why what was written about it cannot be read.
+    """
+    from whirr.submission import Changes
+
+    try:
+        return Changes.from_dict(read_document(run_dir / CODE_CHANGES)).as_dict()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, WhirrError) as error:
+        return {"names": [], "count": 0, "unknown": None, "note": None, "damaged": f"{CODE_CHANGES}: {error}"}
 
 
 def _object(value: Any) -> dict[str, Any] | None:

@@ -7,15 +7,17 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from whirr import clock
 from whirr.cli.chart import plot, sparkline, wants_log
 from whirr.cli.common import age, duration, status_words
-from whirr.cli.files import artifacts_of, full_meta, machine_use
+from whirr.cli.files import artifacts_of, code_changes, full_meta, machine_use
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, exact, number, short, size
 from whirr.cli.table import Cell, Column, cut, render
 from whirr.errors import NotFound
+from whirr.folder import ATTEMPTS
 from whirr.index import RunEntry
 from whirr.series import Curves, Series, read_curves
 
@@ -25,6 +27,7 @@ MAX_PLOTS = 12
 SPARK_WIDTH = 24
 PLOT_WIDTH, PLOT_HEIGHT = 76, 10
 SHOWN_ARTIFACTS = 20
+SHOWN_CHANGES = 3
 VALUE_WIDTH = 200
 NAME_WIDTH = 60
 
@@ -58,7 +61,7 @@ def _head(run: RunEntry, meta: dict[str, Any], screen: Screen) -> list[str]:
     name = f"  {clean(run.name)}" if run.name else ""
     status = screen.paint(dot + status_words(run), STATUS_STYLES.get(run.status, ""))
     rows = [("status", status), *_cause(run), *_facts(run, meta)]
-    return [screen.paint(run.id + name, "bold"), *_pairs(rows, screen, indent="")]
+    return [screen.paint(run.id + name, "bold"), *pairs(rows, screen, indent="")]
 
 
 def _cause(run: RunEntry) -> Iterator[tuple[str, str]]:
@@ -80,10 +83,24 @@ def _facts(run: RunEntry, meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tags", clean(", ".join(run.tags))
     if meta.get("job_id") is not None:
         yield "job", short(meta["job_id"])
+        yield from _job(run.path, meta.get("job") or {})
     yield from _place(meta.get("environment"))
     yield from _git(meta.get("git_info"))
     yield from _machine(machine_use(run.path))
     yield "folder", clean(os.path.abspath(run.path))
+
+
+def _job(folder: Path, job: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Which attempt this is and where the earlier ones are; which code had changed since the submission."""
+    attempt = job.get("attempt")
+    if isinstance(attempt, int) and attempt > 1:
+        yield "attempt", f"{attempt}; the files of earlier ones are in {clean(os.fspath(folder / ATTEMPTS))}"
+    changes = code_changes(folder)
+    if changes is not None:
+        named = ", ".join(f"{letter} {name}" for letter, name in changes["names"][:SHOWN_CHANGES])
+        more = f" and {changes['count'] - SHOWN_CHANGES} more" if changes["count"] > SHOWN_CHANGES else ""
+        unknown = changes.get("unknown") or changes.get("damaged")
+        yield "changed", clean(named + more if named else f"not known: {unknown}") + "  (since the submission)"
 
 
 def _place(environment: Any) -> Iterator[tuple[str, str]]:
@@ -162,10 +179,11 @@ def _flat(config: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
 
 
 def _section(title: str, rows: list[tuple[str, str]], screen: Screen) -> list[str]:
-    return [screen.paint(title, "bold"), *_pairs(rows, screen, indent="  ")] if rows else []
+    return [screen.paint(title, "bold"), *pairs(rows, screen, indent="  ")] if rows else []
 
 
-def _pairs(rows: list[tuple[str, str]], screen: Screen, indent: str) -> list[str]:
+def pairs(rows: list[tuple[str, str]], screen: Screen, indent: str) -> list[str]:
+    """Rows of a label and a value, the labels in one column."""
     width = max(len(label) for label, _ in rows)
     labels = [screen.paint(clean(label).ljust(width), "dim") for label, _ in rows]
     values = [cut(value, VALUE_WIDTH, screen.ellipsis) for _, value in rows]
@@ -221,13 +239,13 @@ def _plots(curves: Curves, patterns: Sequence[str], screen: Screen) -> Iterator[
     if patterns:
         names = [name for name in drawable if any(fnmatchcase(name, pattern) for pattern in patterns)][:MAX_PLOTS]
     else:
-        names = sorted(drawable, key=_interest)[:MAIN_PLOTS]
+        names = sorted(drawable, key=interest)[:MAIN_PLOTS]
     for name in names:
         yield _plot(name, series[name], screen, sampled=curves.sampled)
 
 
-def _interest(name: str) -> int:
-    """0 for what one looks at first."""
+def interest(name: str) -> int:
+    """How late one looks at a metric of this name; 0: first."""
     lower = name.lower()
     checked = any(word in lower for word in ("val", "eval", "test"))
     for rank, word in enumerate(("loss", "acc", "score")):
@@ -253,4 +271,4 @@ def _artifacts(run: RunEntry, screen: Screen) -> list[str]:
     rows = [(name, size(count)) for name, count in files[:SHOWN_ARTIFACTS]]
     more = [f"  and {len(files) - SHOWN_ARTIFACTS} more"] if len(files) > SHOWN_ARTIFACTS else []
     title = screen.paint("artifacts", "bold") + screen.paint(total, "dim")
-    return [title, *_pairs(rows, screen, indent="  "), *more]
+    return [title, *pairs(rows, screen, indent="  "), *more]

@@ -32,7 +32,7 @@ DAMAGED = " !"
 """The mark in the status of a run with problems."""
 
 
-@click.command(short_help="List runs, newest first.")
+@click.command()
 @click.option("--status", multiple=True, metavar="WORD", help="Only runs with this status; repeat for several.")
 @click.option("--tag", multiple=True, metavar="TAG", help="Only runs with this tag; repeat for all of several.")
 @click.option("--name", metavar="GLOB", help="Only runs whose name fits a pattern, such as 'lr-*'.")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TextIO
 
 from whirr.errors import WhirrError
+from whirr.jsonio import write_all
 from whirr.values import NON_FINITE
 
 PIPE_WIDTH = 120
@@ -22,7 +24,15 @@ STYLES = {
     "cyan": "36",
     "": "",
 }
-STATUS_STYLES = {"running": "cyan", "completed": "green", "failed": "red", "unknown": "magenta"}
+STATUS_STYLES = {
+    "queued": "blue",
+    "running": "cyan",
+    "cancelling": "yellow",
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "unknown": "magenta",
+}
 
 
 class Screen(NamedTuple):
@@ -85,25 +95,49 @@ def emit(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        # What is still in the buffer would be tried again, and complained about, at exit.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        if not isinstance(error, BrokenPipeError):
-            raise WhirrError(f"cannot write the output: {error.strerror}") from None
+        _drop_output(error)
+
+
+def emit_bytes(data: bytes) -> bool:
+    """Put bytes on stdout as they are; False where its reader has left.
+
+    Raises:
+        WhirrError: they cannot be written (a full disk).
+    """
+    try:
+        write_all(sys.stdout.fileno(), data)
+    except OSError as error:
+        _drop_output(error)
+        return False
+    return True
+
+
+def _drop_output(error: OSError) -> None:
+    """Send what is still in the buffer nowhere: it would be tried again, and complained about, at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    if not isinstance(error, BrokenPipeError):
+        raise WhirrError(f"cannot write the output: {error.strerror}") from None
 
 
 def note(text: str) -> None:
     """Say something beside the data, on stderr."""
-    print(screen_of(sys.stderr).paint(text, "dim"), file=sys.stderr)
+    tell(screen_of(sys.stderr).paint(text, "dim"))
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr; where nobody can read it (a closed terminal), that stops nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def complain(problem: str, hint: str | None = None) -> None:
     """Say on stderr what went wrong and what to do next."""
     screen = screen_of(sys.stderr)
-    print(f"{screen.paint('error:', 'red')} {clean(problem)}", file=sys.stderr)
+    tell(f"{screen.paint('error:', 'red')} {clean(problem)}")
     if hint:
-        print(f"{screen.paint('hint:', 'cyan')} {clean(hint)}", file=sys.stderr)
+        tell(f"{screen.paint('hint:', 'cyan')} {clean(hint)}")
 
 
 def clean(text: str) -> str:

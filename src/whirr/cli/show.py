@@ -11,7 +11,7 @@ from whirr.cli.screen import emit, screen_of
 from whirr.index import RunEntry, RunIndex
 
 
-@click.command(short_help="Show one run: ending, config, summary, curves, files.")
+@click.command()
 @click.argument("run")
 @click.option("--metric", multiple=True, metavar="GLOB", help="Only metrics that fit; repeat for several.")
 @click.option("--traceback", is_flag=True, help="Print the whole traceback.")
@@ -42,6 +42,7 @@ def _document(run: RunEntry) -> dict[str, object]:
         **as_json(run),
         "cause": meta.get("cause"),
         "environment": meta.get("environment"),
+        "job": meta.get("job"),
         "dropped_records": meta.get("dropped_records") or 0,
         "system": machine_use(run.path),
         "artifacts": [{"path": name, "size": size} for name, size in artifacts_of(run.path)],

@@ -10,9 +10,9 @@ import glob
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from whirr.capture import git_info, packages
 from whirr.errors import UsageError, WhirrError
@@ -43,8 +43,7 @@ DECIDING = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "LD_LIBRARY_PAT
 """Variables that decide which program and which libraries run."""
 
 
-@dataclass(frozen=True)
-class Submission:
+class Submission(NamedTuple):
     """What was recorded at a submission.
 
     Attributes:
@@ -59,7 +58,7 @@ class Submission:
     git_info: dict[str, Any] | None
     tree: Tree | None
     executable: str | None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = MappingProxyType({})
     requirements: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from whirr.capture.git import Repository
 from whirr.errors import WhirrError
@@ -15,9 +16,11 @@ from whirr.submission.tree import UNTRACKED_LIMIT, Tree, record_by, repository_o
 NAMES = 100
 """Names of changed files given at most."""
 
+CODE = re.compile(r"\.(py|pyx|ipynb|sh|ya?ml|toml|cfg|ini|c|cc|cpp|cu|cuh|h)$")
+"""The names of new files that may change what a job does."""
 
-@dataclass(frozen=True)
-class Change:
+
+class Change(NamedTuple):
     """A file that differs: `letter` is M (modified), A (added) or D (deleted), `path` relative to the tree's top."""
 
     letter: str
@@ -29,7 +32,7 @@ class Changes:
     """Which files differ from the submitted ones.
 
     Attributes:
-        names: at most NAMES of them, by path.
+        names: at most NAMES of them, by path, new ones last.
         count: how many there are.
         unknown: why it could not be found out; then `names` is empty and says nothing.
         note: which files were not compared, if any.
@@ -44,6 +47,11 @@ class Changes:
     def same(self) -> bool:
         """Whether it is known that nothing differs."""
         return not self.count and self.unknown is None
+
+    @property
+    def of_code(self) -> tuple[Change, ...]:
+        """Those of ``names`` that may change what a job does: jobs write new files beside their code all the time."""
+        return tuple(one for one in self.names if one.letter != "A" or CODE.search(one.path))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is no text in a name is shown as U+FFFD."""
@@ -67,7 +75,8 @@ def changed_since(tree: Tree, *, limit_s: float = 5.0) -> Changes:
         found = _compare(repository, tree)
     except (WhirrError, OSError) as error:
         return Changes(unknown=str(error))
-    names = sorted((Change(letter, path) for path, letter in found.items()), key=lambda change: change.path)
+    changes = (Change(letter, path) for path, letter in found.items())
+    names = sorted(changes, key=lambda change: (change.letter == "A", change.path))
     note = f"{tree.unlisted} files were left out of the record unnamed, and not compared" if tree.unlisted else None
     return Changes(tuple(names[:NAMES]), len(names), note=note)
 

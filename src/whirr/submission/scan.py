@@ -9,8 +9,8 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from whirr.capture import child
 from whirr.capture.git import Repository, Status, parse_status
@@ -33,8 +33,7 @@ _SECRET = re.compile(r"\.env.*|id_(rsa|dsa|ecdsa|ed25519).*|credentials.*\.json"
 _TEMPLATE = (".example", ".sample", ".template")
 
 
-@dataclass(frozen=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A file that is not in the recorded tree, or of which an older state is.
 
     `path` is relative to the top of the work tree, `why` is for people, `size` in bytes and `mtime_ns` (since
@@ -47,8 +46,7 @@ class LeftOut:
     mtime_ns: int = 0
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What git says of a work tree.
 
     `hidden`: tracked paths whose changes git was told not to show (skip-worktree, assume-unchanged, and what
@@ -63,8 +61,7 @@ class Look:
     zero: bytes
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """What to do to a copy of the index: `drop` these paths, then `enter` these as they are on disk, in order."""
 
     drop: tuple[bytes, ...]
@@ -73,8 +70,7 @@ class Choice:
     dirty: bool
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """What goes into a tree.
 
     Files under a `.whirr` folder and under `own` never do. `include` names files and folders that are taken

@@ -13,9 +13,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from whirr.capture.git import Repository, find_repository
 from whirr.capture.patch import copy_index, scratch
@@ -33,8 +32,7 @@ REFS = "refs/whirr/"
 IDENTITY = "whirr <whirr@localhost>"
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(NamedTuple):
     """The files of a work tree at one moment.
 
     Attributes:
@@ -73,7 +71,7 @@ class Tree:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a path that is no text is given as `{"hex": ...}`."""
-        found: dict[str, Any] = spell(asdict(self))
+        found: dict[str, Any] = spell({**self._asdict(), "left_out": [one._asdict() for one in self.left_out]})
         return found
 
     @classmethod
@@ -84,7 +82,7 @@ class Tree:
             WhirrError: it is none.
         """
         try:
-            known = unspell({field.name: plain[field.name] for field in fields(cls) if field.name in plain})
+            known = unspell({name: plain[name] for name in cls._fields if name in plain})
             known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
             known["left_out"] = tuple(LeftOut(**one) for one in known.get("left_out", ()))
             return cls(**known)
@@ -148,8 +146,8 @@ def record_tree(
     found = record_by(repository, rules)
     prefix = os.path.relpath(folder, top) if folder != top else ""
     if prefix and not ask(repository, "ls-tree", found.tree, "--", prefix):
-        found = replace(found, notes=(*found.notes, "no file of the work folder is recorded: git ignores it"))
-    return replace(found, prefix=prefix, snapshot=_commit(repository, found))
+        found = found._replace(notes=(*found.notes, "no file of the work folder is recorded: git ignores it"))
+    return found._replace(prefix=prefix, snapshot=_commit(repository, found))
 
 
 def _inside(folder: str, top: str, include: Sequence[str]) -> tuple[bytes, ...]:

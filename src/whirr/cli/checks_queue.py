@@ -1,0 +1,192 @@
+"""What ``whirr doctor`` looks at of a queue: database, workers, stale jobs, what was left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from whirr import clock
+from whirr.cli.finding import Finding, ok, problem, remark
+from whirr.cli.screen import size
+from whirr.connect import DATABASE
+from whirr.executors.sweep import clear, find_all
+from whirr.fleet import Fleet, Health
+from whirr.folder import CODE, OUTPUT, QUEUE, RUNS
+from whirr.hub import Hub
+from whirr.local import STAGING, LocalHub
+from whirr.locks import WORKERS, attempt_lock, is_held
+from whirr.model import JobStatus
+from whirr.worker.reaper import leftovers, reap
+from whirr.worker.task import prefix
+
+ABANDONED_S = 3600.0
+"""Seconds after which a submission that did not come to its end is abandoned."""
+
+FRESH_S = 60.0
+LOOK_S = 2.0
+"""How long the size of checkouts is counted at most."""
+
+
+def database(hub: LocalHub) -> Iterator[Finding]:
+    """What the queue is kept in, and whether that is sound."""
+    base = hub.database
+    version = base.schema_version()
+    if base.kind != "sqlite":
+        yield ok("database", f"{base.url}, schema {version}")
+        return
+    import sqlite3
+
+    from whirr.store.sqlite import wal_is_safe
+
+    why = "" if wal_is_safe() else ", since this SQLite has the WAL-reset bug (mended in 3.51.3)"
+    yield ok("database", f"schema {version}, SQLite {sqlite3.sqlite_version}, journal {base.journal_mode}{why}")
+    path = hub.root / QUEUE / DATABASE
+    wrong = _quick_check(path)
+    if wrong:
+        advice = f"stop the workers, move {path} away and submit again; the runs are not touched"
+        yield problem("database", f"it is damaged: {wrong}", advice)
+    else:
+        yield ok("database", f"its content is sound ({size(path.stat().st_size)})")
+
+
+def _quick_check(path: Path) -> str:
+    import sqlite3
+
+    try:
+        connection = sqlite3.connect(path, timeout=10)
+        try:
+            found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return str(error)
+    return "" if found == ["ok"] else "; ".join(found)
+
+
+def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
+    """Whether workers and the jobs they hold are alive."""
+    queued = hub.counts().get(JobStatus.QUEUED, 0)
+    if not fleet.living:
+        text = "none is running" + (f", and {queued} job{'s wait' if queued > 1 else ' waits'}" if queued else "")
+        yield remark("workers", text, "whirr worker starts one")
+    for seen in fleet.workers:
+        about = f"{seen.worker.name} on {seen.worker.host}, pid {seen.worker.process.get('pid')}"
+        jobs = f"holds job {', '.join(str(job.id) for job in seen.jobs)}" if seen.jobs else "idle"
+        if seen.health is Health.ALIVE:
+            yield ok("workers", f"{about}: alive, {jobs}")
+        elif seen.health is Health.DEAD:
+            advice = "any worker of this machine, or whirr doctor --fix, ends what it left and queues its jobs again"
+            yield problem("workers", f"{about}: dead, {jobs}", advice, partial(_reap, hub))
+        else:
+            silent = clock.format_duration(seen.silent_s)
+            advice = (
+                "is it stopped, or its machine down? Its jobs go to others when their lease runs out, if they have one"
+            )
+            yield problem("workers", f"{about}: not seen for {silent}, {jobs}", advice)
+    unknown = [job.id for job in fleet.active if fleet.worker_of(job) is None]
+    if unknown:
+        yield problem("jobs", f"running without a worker: {', '.join(map(str, unknown))}", "whirr status ID tells more")
+
+
+def _reap(hub: Hub) -> str:
+    done: list[str] = []
+    reap(hub, hub.root / QUEUE, done.append)
+    return "; ".join(done) or "their supervisors are still ending their jobs: look again in a moment"
+
+
+def left_behind(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
+    """Processes, locks and folders that nobody needs any more."""
+    yield from _processes(hub)
+    yield from _locks(hub, fleet)
+    yield from _staging(hub.root)
+    yield from _checkouts(hub.root)
+
+
+def _processes(hub: Hub) -> Iterator[Finding]:
+    queue = hub.root / QUEUE
+    found = 0
+    for mark, pids in find_all(prefix(queue) + ":").items():
+        job, attempt = (int(part) for part in mark.split(":")[1:])
+        if is_held(attempt_lock(queue, job, attempt)):
+            continue
+        found += 1
+        text = f"job {job}, attempt {attempt}, has ended, but not process {', '.join(map(str, pids))}"
+        mend = partial(_clear, mark, hub.run_dir(job) / OUTPUT if hub.job(job).attempt == attempt else None)
+        yield problem("left over", text, "whirr doctor --fix ends them", mend)
+    if not found:
+        yield ok("left over", "no process of an ended attempt is left")
+
+
+def _clear(mark: str, output: Path | None) -> str:
+    count = clear(mark, output)
+    return f"{count} process{'es' * (count != 1)} ended"
+
+
+def _locks(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
+    """Locks that nobody holds, of attempts and workers that are no more."""
+    queue = hub.root / QUEUE
+    in_use = {attempt_lock(queue, job.id, job.attempt) for job in fleet.active}
+    stale = [path for path in leftovers(queue) if path not in in_use]
+    known = {f"{seen.worker.id}.lock" for seen in fleet.workers}
+    folder = queue / WORKERS
+    names = os.listdir(folder) if folder.is_dir() else []
+    stale += [folder / name for name in names if name not in known and not is_held(folder / name)]
+    stale = [path for path in stale if _age_s(path) > FRESH_S]  # a worker makes its lock just before it holds it
+    if stale:
+        text = f"{len(stale)} lock{'s' * (len(stale) > 1)} that nobody holds"
+        yield remark("left over", text, "whirr doctor --fix removes them", partial(_unlink, stale))
+
+
+def _unlink(paths: list[Path]) -> str:
+    for path in paths:
+        if not is_held(path):
+            path.unlink(missing_ok=True)
+    return f"{len(paths)} locks removed"
+
+
+def _staging(root: Path) -> Iterator[Finding]:
+    runs = root / RUNS
+    names = os.listdir(runs) if runs.is_dir() else []
+    old = [runs / name for name in names if name.startswith(STAGING) and _age_s(runs / name) > ABANDONED_S]
+    if old:
+        text = f"{len(old)} submission{'s' * (len(old) > 1)} that did not come to an end"
+        yield remark("left over", text, "whirr doctor --fix deletes their folders", partial(_delete, old))
+
+
+def _delete(folders: list[Path]) -> str:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return f"{len(folders)} folders deleted"
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _checkouts(root: Path) -> Iterator[Finding]:
+    until = time.monotonic() + LOOK_S
+    count = total = 0
+    for folder in sorted((root / RUNS).glob(f"*/{CODE}")):
+        count += 1
+        for place, _, names in os.walk(folder):
+            if time.monotonic() > until:
+                break
+            total += sum(_size(os.path.join(place, name)) for name in names)
+    if count:
+        more = "at least " if time.monotonic() > until else ""
+        text = f"{count} checkout{'s' * (count > 1)} of submitted code, {more}{size(total)}"
+        yield remark("checkouts", text, f"{root / RUNS}/*/{CODE} of jobs that have ended may be deleted")
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

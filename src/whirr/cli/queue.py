@@ -1,0 +1,251 @@
+"""What the commands of the queue share: where it is, how jobs are named, durations, a job as JSON."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+from whirr import clock
+from whirr.capture.redact import hide_arguments
+from whirr.cli.common import root_of
+from whirr.cli.screen import clean, complain
+from whirr.config import Settings
+from whirr.connect import connect
+from whirr.errors import IllegalTransition, NotFound
+from whirr.folder import META, ROOT
+from whirr.hub import Hub
+from whirr.jsonio import read_document
+from whirr.model import CauseKind, Job, JobStatus
+
+if TYPE_CHECKING:
+    IntType: TypeAlias = click.ParamType[int]
+    IntsType: TypeAlias = click.ParamType[tuple[int, ...]]
+    FloatType: TypeAlias = click.ParamType[float]
+else:  # older versions of click have no type arguments
+    IntType = IntsType = FloatType = click.ParamType
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
+LONGEST_S = 3650 * 86400.0
+JOB = re.compile(r"(?:job-)?([0-9]{1,15})")
+
+
+@contextmanager
+def queue_of(folder: Path | None, *, make: bool = False) -> Iterator[Hub]:
+    """The hub of the queue a command works on, closed afterwards.
+
+    Args:
+        folder: what ``--dir`` says.
+        make: make the queue, and its folder, where there is none.
+
+    Raises:
+        NotFound: there is no queue.
+        FolderError: the folder cannot be made or written.
+        StoreError: the queue cannot be opened.
+    """
+    hub = connect(place_of(folder) if make else root_of(folder), Settings.from_env(), make=make)
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
+def place_of(folder: Path | None) -> Path:
+    """The ``.whirr`` folder in force, or the one to be made in ``folder``."""
+    try:
+        return root_of(folder)
+    except NotFound:
+        if folder is None:
+            raise
+        return folder if folder.name == ROOT else folder / ROOT
+
+
+class JobNumber(IntType):
+    """A job, as its number or its run id: ``12``, ``job-12``."""
+
+    name = "job"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        if isinstance(value, int):
+            return value
+        match = JOB.fullmatch(value.strip())
+        if not match:
+            self.fail(f"{value!r} is no job: give its number, such as 12 or job-12", param, ctx)
+        return int(match[1])
+
+
+class JobNumbers(IntsType):
+    """Jobs with commas between them."""
+
+    name = "jobs"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The numbers."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(JobNumber().convert(word, param, ctx) for word in value.split(","))
+
+
+class Duration(FloatType):
+    """A duration in seconds, or with units: ``90``, ``30s``, ``10m``, ``1h30m``, ``1d``."""
+
+    name = "duration"
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self._zero = zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not seconds and not self._zero:
+            self.fail("it must be longer than nothing", param, ctx)
+        return seconds
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as ``90``, ``30s``, ``1h30m``.
+
+    Raises:
+        ValueError: it is none, or longer than ten years.
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        text += "s"
+    if not re.fullmatch(f"(?:{PARTS.pattern})+", text):
+        raise ValueError(f"{text!r} is no duration: give seconds, or units as in 30s, 10m, 1h30m, 2d")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in PARTS.findall(text))
+    if seconds > LONGEST_S:
+        raise ValueError(f"{text!r} is longer than ten years")
+    return seconds
+
+
+def person() -> str:
+    """Who asks: ``user@host``."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
+
+
+def command_of(job: Job) -> str:
+    """The command of a job as a shell would take it, without secrets, on one line."""
+    return clean(shlex.join(hide_arguments(job.spec.argv)))
+
+
+def title_of(job: Job) -> str:
+    """The name of a job, or its command where it has none."""
+    return clean(job.spec.name) if job.spec.name else command_of(job)
+
+
+def environment_of(job: Job) -> dict[str, str]:
+    """The variables a job was submitted with, without secrets."""
+    shown = hide_arguments([f"{name}={value}" for name, value in job.spec.env.items()])
+    return dict(text.split("=", 1) for text in shown)
+
+
+def ran_s(hub: Hub, job: Job) -> float | None:
+    """How long the last attempt at a job that has ended took, in seconds; None where it was never started."""
+    attempts = hub.attempts(job.id)
+    if not attempts or attempts[-1].finished_at is None:
+        return None
+    return max(clock.epoch(attempts[-1].finished_at) - clock.epoch(attempts[-1].started_at), 0.0)
+
+
+def why_ended(hub: Hub, job: Job) -> str:
+    """The cause of a job's end on one line; empty where it completed.
+
+    An exception that its program recorded says more than the exit code it led to.
+    """
+    if job.cause is None or job.status is JobStatus.COMPLETED:
+        return ""
+    if job.status is JobStatus.FAILED and job.cause.kind is CauseKind.EXIT:
+        return _exception(hub.run_dir(job.id)) or clean(job.cause.message)
+    return clean(job.cause.message)
+
+
+def _exception(run_dir: Path) -> str:
+    try:
+        cause = read_document(run_dir / META)["cause"]
+        if cause["kind"] != "exception":
+            return ""
+        message = str(cause.get("message") or "").partition("\n")[0]
+        return clean(f"{cause['type']}: {message}" if message else str(cause["type"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing or damaged: the queue knows enough
+        return ""
+
+
+def as_json(hub: Hub, job: Job) -> dict[str, Any]:
+    """One job as ``--json`` gives it."""
+    spec = job.spec
+    return {
+        "job_id": job.id,
+        "run_id": job.run_id,
+        "run_dir": os.fspath(hub.run_dir(job.id)),
+        "name": spec.name,
+        "status": str(job.status),
+        "cause": job.cause.as_dict() if job.cause else None,
+        "command": hide_arguments(spec.argv),
+        "workdir": spec.workdir,
+        "tags": list(spec.tags),
+        "priority": spec.priority,
+        "gpus": spec.gpus,
+        "timeout_seconds": spec.timeout_s,
+        "grace_seconds": spec.grace_s,
+        "retries": spec.retries,
+        "after": list(spec.after),
+        "after_any": list(spec.after_any),
+        "env": environment_of(job),
+        "snapshot": spec.snapshot,
+        "attempt": job.attempt,
+        "failures": job.failures,
+        "crashes": job.crashes,
+        "worker": job.worker,
+        "submitted_by": spec.submitted_by,
+        "submitted_at": job.submitted_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "cancelled_by": job.cancelled_by,
+    }
+
+
+class Answers:
+    """What came of a command that goes on with the next job when one fails.
+
+    Attributes:
+        errors: what went wrong, for ``--json``.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[dict[str, Any]] = []
+        self._missing = True
+
+    @contextmanager
+    def collecting(self, number: int) -> Iterator[None]:
+        """Tell and keep an error about one job; what concerns the whole queue is raised."""
+        try:
+            yield
+        except (NotFound, IllegalTransition) as error:
+            complain(str(error), error.hint)
+            self.errors.append({"job_id": number, "error": error.code, "message": str(error)})
+            self._missing &= isinstance(error, NotFound)
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0, 3 where jobs were not found, 1 where another thing went wrong."""
+        return 0 if not self.errors else 3 if self._missing else 1

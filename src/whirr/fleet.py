@@ -1,0 +1,135 @@
+"""The workers of a queue as they are now: which live, and what of them is free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from whirr import clock, process
+from whirr.folder import QUEUE
+from whirr.hub import Hub
+from whirr.locks import is_held, worker_lock
+from whirr.model import Job, JobStatus, WorkerInfo
+
+ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
+
+UNSEEN_AFTER_S = 30.0
+"""Seconds without a sign of life after which a worker is called unseen."""
+
+
+class Health(StrEnum):
+    """Whether a worker is there.
+
+    A dead one is known to be gone. An unseen one has given no sign of life for ``UNSEEN_AFTER_S``: it is stopped, or
+    on a machine that cannot be looked into and may be gone.
+    """
+
+    ALIVE = "alive"
+    UNSEEN = "unseen"
+    DEAD = "dead"
+
+
+class Seen(NamedTuple):
+    """A worker and its jobs.
+
+    Attributes:
+        silent_s: seconds since its last sign of life.
+        jobs: the jobs it holds.
+        gpus_in_use: the GPUs that they have to themselves, by UUID.
+    """
+
+    worker: WorkerInfo
+    health: Health
+    silent_s: float
+    jobs: tuple[Job, ...]
+    gpus_in_use: frozenset[str]
+
+
+class Fleet(NamedTuple):
+    """All workers of a queue, and the jobs under way.
+
+    Attributes:
+        gpus: the GPUs that each job under way has to itself, by its number.
+    """
+
+    workers: tuple[Seen, ...]
+    active: tuple[Job, ...]
+    gpus: Mapping[int, tuple[str, ...]]
+
+    @property
+    def living(self) -> list[Seen]:
+        """The workers that may take a job."""
+        return [seen for seen in self.workers if seen.health is Health.ALIVE]
+
+    def idle_gpus(self) -> tuple[int, int]:
+        """How many GPUs of living workers are idle, and how many they have; one that two workers offer counts once."""
+        there = {(seen.worker.machine, gpu) for seen in self.living for gpu in seen.worker.gpus}
+        used = {(seen.worker.machine, gpu) for seen in self.workers for gpu in seen.gpus_in_use}
+        return len(there - used), len(there)
+
+    def idle_slots(self) -> tuple[int, int]:
+        """How many slots of living workers are idle, and how many they have."""
+        there = sum(seen.worker.slots for seen in self.living)
+        return sum(max(seen.worker.slots - len(seen.jobs), 0) for seen in self.living), there
+
+    def worker_of(self, job: Job) -> Seen | None:
+        """The worker that runs a job."""
+        return next((seen for seen in self.workers if seen.worker.id == job.worker), None)
+
+
+def look(hub: Hub) -> Fleet:
+    """The workers of a queue now.
+
+    Raises:
+        StoreError: the queue cannot be read.
+    """
+    workers = hub.workers()
+    active = tuple(sorted(hub.jobs(ACTIVE), key=lambda job: job.id))
+    attempts = {job.id: hub.attempts(job.id) for job in active}
+    gpus = {number: found[-1].gpus if found else () for number, found in attempts.items()}
+    now = clock.now().timestamp()
+    return Fleet(tuple(_seen(hub, worker, active, gpus, now) for worker in workers), active, gpus)
+
+
+def is_worked_on(hub: Hub) -> bool:
+    """Whether some worker may take a job now."""
+    now = clock.now().timestamp()
+    return any(_health(hub, worker, now) is Health.ALIVE for worker in hub.workers())
+
+
+def is_dead(worker: WorkerInfo, queue: Path) -> bool | None:
+    """Whether a worker's process is gone; None where that cannot be known: its lock is not one of this folder.
+
+    A worker without a time limit on its leases has its lock in the folder of the database, which is this one.
+    """
+    lock = worker_lock(queue, worker.id)
+    if worker.lease_s is not None and not (lock.exists() and _is_here(worker.process)):
+        return None
+    return not is_held(lock)
+
+
+def _is_here(identity: Mapping[str, Any]) -> bool:
+    """Whether a process is one of this machine; copied machines share an id, and some have none."""
+    here = process.identity()
+    same = [identity.get(name) == here[name] and bool(here[name]) for name in ("boot_id", "machine_id", "host")]
+    return same[0] or (same[1] and same[2])
+
+
+def _health(hub: Hub, worker: WorkerInfo, now: float) -> Health:
+    if is_dead(worker, hub.root / QUEUE):
+        return Health.DEAD
+    return Health.UNSEEN if _silent_s(worker, now) > UNSEEN_AFTER_S else Health.ALIVE
+
+
+def _seen(
+    hub: Hub, worker: WorkerInfo, active: tuple[Job, ...], gpus: Mapping[int, tuple[str, ...]], now: float
+) -> Seen:
+    jobs = tuple(job for job in active if job.worker == worker.id)
+    in_use = frozenset(gpu for job in jobs for gpu in gpus[job.id])
+    return Seen(worker, _health(hub, worker, now), max(_silent_s(worker, now), 0.0), jobs, in_use)
+
+
+def _silent_s(worker: WorkerInfo, now: float) -> float:
+    return now - clock.epoch(worker.seen_at)

@@ -1,0 +1,88 @@
+"""The queue at one moment: what runs, what waits and why, what has ended, who works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from whirr import clock
+from whirr.fleet import Fleet, Seen, look
+from whirr.hub import Hub
+from whirr.model import Job, JobStatus
+from whirr.progress import Progress, read_progress
+from whirr.waiting import Reasons
+
+ENDED = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.COMPLETED)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job under way.
+
+    Attributes:
+        worker: who runs it; None when that was forgotten just now.
+        gpus: the GPUs it has to itself, by UUID.
+        elapsed_s: seconds since this attempt was given to its worker.
+    """
+
+    job: Job
+    worker: Seen | None
+    gpus: tuple[str, ...]
+    elapsed_s: float
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """See the module.
+
+    Attributes:
+        counts: how many jobs are in each state; the lists may be shorter.
+        queued: in the order in which they will run, each with the reason why it waits.
+        ended: the last ones first.
+    """
+
+    counts: Mapping[JobStatus, int]
+    running: tuple[Running, ...]
+    queued: tuple[tuple[Job, str], ...]
+    ended: tuple[Job, ...]
+    fleet: Fleet
+
+
+def overview(hub: Hub, limit: int = 0) -> Overview:
+    """The queue now.
+
+    Args:
+        limit: so many queued and ended jobs at most, each; 0: all.
+
+    Raises:
+        StoreError: the queue cannot be read.
+    """
+    workers = look(hub)
+    reasons = Reasons(hub, workers)
+    waiting, ahead = [], 0
+    for job in hub.upcoming(limit):
+        waiting.append((job, reasons.why(job, ahead)))
+        ahead += not job.blocked
+    return Overview(
+        counts=hub.counts(),
+        running=tuple(running(hub, job, workers) for job in workers.active),
+        queued=tuple(waiting),
+        ended=tuple(last_ended(hub, limit)),
+        fleet=workers,
+    )
+
+
+def last_ended(hub: Hub, limit: int) -> list[Job]:
+    """The jobs that ended last, newest first."""
+    # The hub gives the youngest jobs: among a few times as many are those that ended last.
+    found = hub.jobs(ENDED, limit=limit * 5)
+    return sorted(found, key=lambda job: job.finished_at or "", reverse=True)[: limit or None]
+
+
+def running(hub: Hub, job: Job, workers: Fleet) -> Running:
+    """One job under way."""
+    now = clock.now().timestamp()
+    elapsed = max(now - clock.epoch(job.started_at), 0.0) if job.started_at else 0.0
+    progress = read_progress(hub.run_dir(job.id))
+    return Running(job, workers.worker_of(job), workers.gpus.get(job.id, ()), elapsed, progress)

@@ -1,0 +1,151 @@
+"""``whirr doctor``: what it finds, and what ``--fix`` does about it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import wait_until
+from queue_cli import PYTHON, ask, drain, job, reaches, submit, worker, workers
+
+from whirr.worker.task import mark
+
+
+def findings(place: Path, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    answer = ask("doctor", "--json", *words, cwd=place)
+    assert answer.code == code, answer.out + answer.err
+    return answer.json()
+
+
+def about(found: list[dict[str, Any]], word: str) -> list[str]:
+    return [f"{each['state']}: {each['text']}" for each in found if each["about"] == word]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    submit(tmp_path, "--", "true")
+    return tmp_path
+
+
+def test_all_is_well(place: Path) -> None:
+    answer = ask("doctor", cwd=place)
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert lines[-1] == "no problem found"
+    found = findings(place)
+    assert about(found, "database")[0].startswith(f"ok: schema 1, SQLite {sqlite3.sqlite_version}, journal ")
+    assert about(found, "workers") == ["note: none is running, and 1 job waits"]
+    assert {each["state"] for each in found} <= {"ok", "note"}
+    looked_at = {each["about"] for each in found}
+    assert looked_at >= {"folder", "disk", "database", "left over", "containment", "GPUs", "git", "open files"}
+
+
+def test_without_a_folder(tmp_path: Path) -> None:
+    found = findings(tmp_path)
+    assert about(found, "folder")[0].startswith("note: there is no ")
+    assert about(found, "queue")[0].startswith("note: there is no queue in ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, None])
+def test_a_damaged_database(place: Path, content: bytes | None) -> None:
+    path = place / ".whirr" / "queue" / "queue.db"
+    if content is None:  # its pages are overwritten behind the first
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (path.stat().st_size - 4096))
+    else:
+        path.write_bytes(content)
+    answer = ask("doctor", cwd=place)
+    assert answer.code == 1
+    assert "problem" in answer.out
+    assert "1 problem found" in answer.out
+
+
+def test_a_dead_worker(place: Path) -> None:
+    number = submit(place, "--priority", "1", "--", "sleep", "1000")
+    with worker(place, "--name", "smith") as process:
+        reaches(place, number, "running")
+        assert about(findings(place), "workers")[0].endswith(f"alive, holds job {number}")
+        process.kill()
+        process.wait()
+        assert f"dead, holds job {number}" in about(findings(place, code=1), "workers")[-1]
+        # Its supervisor ends the job first; until then there is nothing to be mended.
+        wait_until(lambda: ask("doctor", "--fix", cwd=place) and not workers(place), 60)
+    assert job(place, number)["status"] == "queued"
+    assert about(findings(place), "workers") == ["note: none is running, and 2 jobs wait"]
+
+
+def test_a_stopped_worker_is_unseen(place: Path) -> None:
+    with worker(place) as process:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with sqlite3.connect(place / ".whirr" / "queue" / "queue.db") as database:
+                database.execute("UPDATE workers SET seen_at = '2026-01-01T00:00:00.000000Z'")
+            database.close()
+            assert "not seen for " in about(findings(place, code=1), "workers")[-1]
+            assert "worker not seen for " in ask("status", cwd=place).out
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+
+def test_a_process_that_was_left_over(place: Path) -> None:
+    drain(place)
+    environ = {**os.environ, "WHIRR_MARK": mark(place / ".whirr" / "queue", 1, 1)}
+    left = subprocess.Popen(["sleep", "1000"], env=environ)
+    try:
+        found = findings(place, code=1)
+        assert about(found, "left over") == [f"problem: job 1, attempt 1, has ended, but not process {left.pid}"]
+        assert left.poll() is None
+        assert about(findings(place, "--fix"), "left over")[0].endswith(": 1 process ended")
+        assert left.wait(60) == -signal.SIGKILL
+    finally:
+        left.kill()
+    assert about(findings(place), "left over") == ["ok: no process of an ended attempt is left"]
+
+
+def test_a_job_that_runs_is_not_left_over(place: Path) -> None:
+    number = submit(place, "--priority", "1", "--", PYTHON, "-c", "import time; time.sleep(1000)")
+    with worker(place):
+        reaches(place, number, "running")
+        wait_until(lambda: job(place, number)["attempts"], 60)
+        assert about(findings(place, "--fix"), "left over") == ["ok: no process of an ended attempt is left"]
+        assert job(place, number)["status"] == "running"
+
+
+def test_folders_and_locks_that_nobody_needs(place: Path) -> None:
+    long_ago = time.time() - 7200
+    runs, queue = place / ".whirr" / "runs", place / ".whirr" / "queue"
+    old, young = runs / ".submit-000000000001", runs / ".submit-000000000002"
+    locks = [queue / "workers" / "gone-1.lock", queue / "attempts" / "job-1.7.lock"]
+    for folder in (old, young):
+        folder.mkdir()
+    for lock in locks:
+        lock.parent.mkdir(exist_ok=True)
+        lock.touch()
+    for path in (old, *locks):
+        os.utime(path, (long_ago, long_ago))
+    texts = about(findings(place), "left over")
+    assert "note: 2 locks that nobody holds" in texts
+    assert "note: 1 submission that did not come to an end" in texts
+    assert {each["state"] for each in findings(place, "--fix") if each["about"] == "left over"} == {"ok", "fixed"}
+    assert [path.exists() for path in (old, young, *locks)] == [False, True, False, False]
+
+
+def test_checkouts_are_counted(place: Path) -> None:
+    code = place / ".whirr" / "runs" / "job-1" / "code"
+    code.mkdir()
+    (code / "train.py").write_bytes(b"x" * 2000)
+    assert about(findings(place), "checkouts") == ["note: 1 checkout of submitted code, 2.0 kB"]
+
+
+def test_git_is_missing(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    empty = tmp_path_factory.mktemp("empty")
+    answer = ask("doctor", "--json", cwd=place, PATH=str(empty))
+    assert "note: it is not installed" in about(answer.json(), "git")
