@@ -10,7 +10,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 from benchmarks.measure import EFFORTS, HEADING, rows_of
 
-PARTS = ("log", "imports", "init", "whole", "read", "listing", "memory", "loop", "sampler", "peer")
+TRACKING = ("log", "imports", "init", "whole", "read", "listing", "memory", "loop", "sampler", "peer")
+QUEUE = ("start", "throughput", "claim", "submit", "snapshot")
+PARTS = TRACKING + QUEUE
 
 
 def main(arguments: list[str] | None = None) -> int:

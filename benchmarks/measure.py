@@ -24,6 +24,8 @@ class Effort(NamedTuple):
         records: lines of a metrics file.
         folders: run folders to list.
         samples: samples of the machine.
+        jobs: jobs run one after another.
+        queued: jobs that wait in a long queue.
     """
 
     calls: int
@@ -31,12 +33,16 @@ class Effort(NamedTuple):
     records: int
     folders: int
     samples: int
+    jobs: int
+    queued: int
 
 
 EFFORTS = {
-    "full": Effort(calls=100_000, repeats=25, records=1_000_000, folders=10_000, samples=100),
-    "quick": Effort(calls=20_000, repeats=7, records=200_000, folders=2_000, samples=30),
-    "tiny": Effort(calls=200, repeats=1, records=2_000, folders=20, samples=2),
+    "full": Effort(
+        calls=100_000, repeats=25, records=1_000_000, folders=10_000, samples=100, jobs=1_000, queued=100_000
+    ),
+    "quick": Effort(calls=20_000, repeats=7, records=200_000, folders=2_000, samples=30, jobs=200, queued=20_000),
+    "tiny": Effort(calls=200, repeats=1, records=2_000, folders=20, samples=2, jobs=5, queued=50),
 }
 
 
@@ -51,6 +57,7 @@ class Row(NamedTuple):
         figure: what the goal is about.
         goal: the most that ``figure`` may be; None for rows that only inform.
         form: how ``figure`` and ``goal`` are written.
+        at_least: the goal is the least that ``figure`` may be, not the most.
     """
 
     what: str
@@ -60,17 +67,20 @@ class Row(NamedTuple):
     figure: float
     goal: float | None
     form: str
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether the goal is reached."""
-        return self.goal is None or self.figure <= self.goal
+        if self.goal is None:
+            return True
+        return self.figure >= self.goal if self.at_least else self.figure <= self.goal
 
     def __str__(self) -> str:
         limit = "" if self.limit is None else f"{self.limit:.2f} {self.unit}"
         figure = self.form.format(self.figure)
-        goal = "" if self.goal is None else f"<= {self.form.format(self.goal)}"
-        verdict = "" if self.goal is None else "ok" if self.met else "OVER"
+        goal = "" if self.goal is None else f"{'>=' if self.at_least else '<='} {self.form.format(self.goal)}"
+        verdict = "" if self.goal is None else "ok" if self.met else "MISSED"
         return f"{self.what:44} {limit:>13} {self.ours:>10.2f} {self.unit:<2} {figure:>11} {goal:>13}  {verdict}"
 
 
@@ -127,9 +137,18 @@ def output_of(command: Sequence[str], cwd: Path, **variables: str) -> str:
     Raises:
         CalledProcessError: it failed.
     """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("WHIRR_")}
-    done = subprocess.run(command, cwd=cwd, env={**clean, **variables}, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=cwd, env=clean_environment() | variables, capture_output=True, check=True)
     return done.stdout.decode()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without any setting of whirr."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("WHIRR_")}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that ``share`` of all values do not exceed."""
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
 @contextmanager
