@@ -383,6 +383,17 @@ class TestStatus:
         assert ask("doctor", cwd=place).code == 0
 
 
+    def test_a_job_without_a_name_is_called_as_its_program_called_the_run(self, place: Path) -> None:
+        program(place / "train.py", f"import whirr\nwhirr.init(name='own name', {QUICK}).finish()")
+        submit(place, "--", PYTHON, "train.py")
+        submit(place, "--name", "given name", "--", PYTHON, "train.py")
+        submit(place, "--", "true")
+        assert "own name" not in ask("status", cwd=place).out
+        drain(place)
+        rows = ask("status", cwd=place).out.splitlines()[1:4]
+        assert [row.split("  ")[1].strip() for row in rows] == ["true", "given name", "own name"]
+
+
 class TestCancelAndRetry:
     def test_a_queued_job(self, place: Path) -> None:
         number = submit(place, "--", "true")

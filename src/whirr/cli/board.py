@@ -8,7 +8,7 @@ from typing import Any
 
 from whirr import clock
 from whirr.cli.common import age, duration
-from whirr.cli.queue import ran_s, title_of, why_ended
+from whirr.cli.queue import command_of, name_of, ran_s, why_ended
 from whirr.cli.report import interest
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, number, short
 from whirr.cli.table import Cell, Column, cut, render
@@ -34,8 +34,8 @@ def board(hub: Hub, view: Overview, screen: Screen, gpu_name: GpuName) -> list[s
         gpu_name: gives the short name of a GPU by its UUID.
     """
     parts = [
-        _running(view.running, screen, gpu_name),
-        _queued(view, screen),
+        _running(hub, view.running, screen, gpu_name),
+        _queued(hub, view, screen),
         _ended(hub, view, screen),
         _troubles(view.fleet, screen),
     ]
@@ -91,12 +91,12 @@ def status_cell(job: Job, screen: Screen, more: str = "") -> Cell:
     return Cell(dot + job.status + more, STATUS_STYLES.get(job.status, ""))
 
 
-def _running(running: tuple[Running, ...], screen: Screen, gpu_name: GpuName) -> list[str]:
+def _running(hub: Hub, running: tuple[Running, ...], screen: Screen, gpu_name: GpuName) -> list[str]:
     jobs = [each.job for each in running]
     gpus = [",".join(map(gpu_name, each.gpus)) for each in running]
     return _table(
         screen,
-        *_heads(jobs),
+        *_heads(hub, jobs),
         Column("state", [status_cell(job, screen, _attempt(job)) for job in jobs]),
         Column("progress", [Cell(progress_words(each.progress, screen)) for each in running], rank=1),
         Column("GPU", [Cell(text) for text in gpus], rank=2),
@@ -132,12 +132,12 @@ def _worker(seen: Seen | None) -> Cell:
     return Cell(f"{clean(seen.worker.name)} ({seen.health})", "red")
 
 
-def _queued(view: Overview, screen: Screen) -> list[str]:
+def _queued(hub: Hub, view: Overview, screen: Screen) -> list[str]:
     jobs = [job for job, _ in view.queued]
     priorities = [Cell(str(job.spec.priority or "")) for job in jobs]
     lines = _table(
         screen,
-        *_heads(jobs),
+        *_heads(hub, jobs),
         Column("state", [status_cell(job, screen, _attempt(job)) for job in jobs]),
         Column("priority", priorities, right=True, rank=2),
         Column("waiting", [Cell(_age(job.submitted_at), "dim") for job in jobs], right=True, rank=3),
@@ -152,7 +152,7 @@ def _ended(hub: Hub, view: Overview, screen: Screen) -> list[str]:
     causes = [Cell(why_ended(hub, job), STATUS_STYLES[job.status]) for job in jobs]
     lines = _table(
         screen,
-        *_heads(jobs),
+        *_heads(hub, jobs),
         Column("state", [status_cell(job, screen) for job in jobs]),
         Column("ran", [Cell(duration(ran_s(hub, job))) for job in jobs], right=True, rank=2),
         Column("ended", [Cell(_age(job.finished_at, " ago"), "dim") for job in jobs], right=True, rank=3),
@@ -162,8 +162,10 @@ def _ended(hub: Hub, view: Overview, screen: Screen) -> list[str]:
     return _more(lines, ended - len(jobs), "ended", screen)
 
 
-def _heads(jobs: list[Job]) -> list[Column]:
-    names = [Cell(title_of(job), "bold" if job.spec.name else "") for job in jobs]
+def _heads(hub: Hub, jobs: list[Job]) -> list[Column]:
+    """Number and name, or the command where there is no name."""
+    found = [(name_of(hub, job), job) for job in jobs]
+    names = [Cell(name, "bold") if name else Cell(command_of(job)) for name, job in found]
     return [
         Column("id", [Cell(str(job.id)) for job in jobs], right=True),
         Column("name", names, least=10),

@@ -148,9 +148,10 @@ def command_of(job: Job) -> str:
     return clean(shlex.join(hide_arguments(job.spec.argv)))
 
 
-def title_of(job: Job) -> str:
-    """The name of a job, or its command where it has none."""
-    return clean(job.spec.name) if job.spec.name else command_of(job)
+def name_of(hub: Hub, job: Job) -> str:
+    """The name of a job, or the one that its program gave the run; empty where there is none."""
+    name = job.spec.name or (_meta(hub.run_dir(job.id)).get("name") if job.attempt else None)
+    return clean(str(name)) if name else ""
 
 
 def environment_of(job: Job) -> dict[str, str]:
@@ -180,14 +181,20 @@ def why_ended(hub: Hub, job: Job) -> str:
 
 
 def _exception(run_dir: Path) -> str:
-    try:
-        cause = read_document(run_dir / META)["cause"]
-        if cause["kind"] != "exception":
-            return ""
-        message = str(cause.get("message") or "").partition("\n")[0]
-        return clean(f"{cause['type']}: {message}" if message else str(cause["type"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing or damaged: the queue knows enough
+    cause = _meta(run_dir).get("cause")
+    if not isinstance(cause, dict) or cause.get("kind") != "exception":
         return ""
+    message = str(cause.get("message") or "").partition("\n")[0]
+    return clean(f"{cause.get('type')}: {message}" if message else str(cause.get("type")))
+
+
+def _meta(run_dir: Path) -> dict[str, Any]:
+    """What stands in ``meta.json``; where that is missing or damaged the queue knows enough."""
+    try:
+        found = read_document(run_dir / META)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def as_json(hub: Hub, job: Job) -> dict[str, Any]:
