@@ -17,6 +17,7 @@ from helpers import outputs, program, start, wait_until
 
 from whirr.executors import sweep
 from whirr.executors.base import Ending, Fault, StopReason
+from whirr.locks import is_held
 
 KINDS = ("plain", "nohup", "deaf", "setsid", "daemon")
 
@@ -75,7 +76,7 @@ def survivors(found: list[Identity]) -> list[int]:
 
 def released(worker: Worker) -> None:
     """Wait for the moment from which others may take the job: its lock is free."""
-    wait_until(lambda: not sweep.held(worker.task.lock), 30)
+    wait_until(lambda: not is_held(worker.task.lock), 30)
 
 
 NONE = [0, 0, 0, 0, 0]

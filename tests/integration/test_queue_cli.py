@@ -382,7 +382,6 @@ class TestStatus:
         assert ask("status", "--json", cwd=place).json()["counts"] == {"queued": 1}
         assert ask("doctor", cwd=place).code == 0
 
-
     def test_a_job_without_a_name_is_called_as_its_program_called_the_run(self, place: Path) -> None:
         program(place / "train.py", f"import whirr\nwhirr.init(name='own name', {QUICK}).finish()")
         submit(place, "--", PYTHON, "train.py")

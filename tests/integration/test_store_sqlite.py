@@ -294,6 +294,6 @@ def test_there_is_nothing_to_listen_to(schema: Schema, tmp_path: Path) -> None:
     database = schema.open(str(tmp_path / "queue.db"))
     with database.transaction() as tx:
         tx.notify("nobody")
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(TypeError, match="nothing to listen to"):
         database.listen()
     database.close()

@@ -16,9 +16,10 @@ from executors_helpers import Worker, alive, ending, identity, python, result, r
 from helpers import program, wait_until
 
 from whirr.errors import FolderError
-from whirr.executors import supervisor, sweep
+from whirr.executors import supervisor
 from whirr.executors.base import Fault, StopReason, read_result
 from whirr.executors.process import ProcessExecutor
+from whirr.locks import is_held
 
 MEMORY_GOAL_KB = 12 * 1024
 
@@ -163,14 +164,14 @@ def test_a_job_begins_as_a_fresh_process(tmp_path: Path) -> None:
 
 def test_the_lock_is_held_from_start_to_end(tmp_path: Path, executor: ProcessExecutor) -> None:
     what = task(tmp_path, "sleep", "1000")
-    assert not sweep.held(what.lock)
+    assert not is_held(what.lock)
     handle = executor.start(what)
-    assert sweep.held(what.lock)
+    assert is_held(what.lock)
     started(handle)
-    assert sweep.held(what.lock)
+    assert is_held(what.lock)
     with pytest.raises(FolderError, match="has not ended"):
         executor.start(what)
-    assert sweep.held(what.lock)
+    assert is_held(what.lock)
     handle.stop(StopReason.CANCEL)
     ending(handle)
     assert not what.lock.exists()
@@ -183,8 +184,8 @@ def test_the_lock_outlives_the_worker_until_nothing_is_left(tmp_path: Path) -> N
     job = identity(worker.event("pid"))
     wait_until((tmp_path / "ready").exists)
     worker.end()
-    assert sweep.held(worker.task.lock)
-    wait_until(lambda: not sweep.held(worker.task.lock))
+    assert is_held(worker.task.lock)
+    wait_until(lambda: not is_held(worker.task.lock))
     assert not alive(job)
     assert result(tmp_path).killed >= 1
 

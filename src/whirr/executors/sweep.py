@@ -7,7 +7,6 @@ the worker, as a child that it adopted (``ProcessExecutor.adopt_orphans``).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import signal
@@ -54,32 +53,13 @@ def strike(mark: str, output: Path | None = None) -> list[int]:
 def clear(mark: str, output: Path | None = None) -> int:
     """End every process of an attempt; returns when none is left, and how many there were.
 
-    Its supervisor writes to the output as well: to be called when that is gone (``held``), or is to go.
+    Its supervisor writes to the output as well: to be called when that is gone (its lock is free), or is to go.
     """
     ended: set[int] = set()
     while found := strike(mark, output):
         ended.update(found)
         time.sleep(ROUND_S)
     return len(ended)
-
-
-def held(lock: Path) -> bool:
-    """Whether an attempt's lock is held: its supervisor, or the worker that started it, lives.
-
-    Raises:
-        OSError: the file is there and cannot be opened.
-    """
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _matches(mark: str, output: Path | None) -> Iterator[Process]:

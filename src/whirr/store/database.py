@@ -194,8 +194,9 @@ class Database(ABC):
 
         Raises:
             StoreError: the server cannot be reached.
+            TypeError: this database has nothing to listen to.
         """
-        raise NotImplementedError(f"{self.kind} has nothing to listen to")
+        raise TypeError(f"{self.kind} has nothing to listen to")
 
     @abstractmethod
     def close(self) -> None:
