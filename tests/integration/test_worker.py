@@ -252,10 +252,13 @@ def test_results_beside_the_code_are_no_change_of_it(tmp_path: Path, repository:
         assert "has changed" not in said
         assert not (queue.folder(number) / "code_changes.json").exists()
         other = submitted(queue, "--workdir", repository, "--", sys.executable, "main.py")
-        write(repository, {"sitecustomize.py": "", "more.pt": "weights"})
-        assert f"job {other}: its code has changed since it was submitted: A sitecustomize.py\n" in (
-            queue.worker("--drain").ends()
-        )
+        write(repository, {"helper.py": "WORD = 'changed'\n", "sitecustomize.py": "", "more.pt": "weights"})
+        said = queue.worker("--drain").ends()
+        assert f"job {other}: its code has changed since it was submitted: M helper.py, A sitecustomize.py\n" in said
+        found = json.loads((queue.folder(other) / "code_changes.json").read_bytes())
+        assert found == {
+            "names": [["M", "helper.py"], ["A", "sitecustomize.py"]], "count": 2, "unknown": None, "note": None,
+        }  # fmt: skip
 
 
 def test_a_program_of_the_work_tree_is_the_submitted_one_in_a_snapshot(tmp_path: Path, repository: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from whirr.capture.git import Repository
@@ -48,10 +48,10 @@ class Changes:
         """Whether it is known that nothing differs."""
         return not self.count and self.unknown is None
 
-    @property
-    def of_code(self) -> tuple[Change, ...]:
-        """Those of ``names`` that may change what a job does: jobs write new files beside their code all the time."""
-        return tuple(one for one in self.names if one.letter != "A" or CODE.search(one.path))
+    def of_code(self) -> Changes:
+        """Only what may change what a job does: jobs write new files beside their code all the time."""
+        names = tuple(one for one in self.names if one.letter != "A" or CODE.search(one.path))
+        return replace(self, names=names, count=self.count - len(self.names) + len(names))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is no text in a name is shown as U+FFFD."""

@@ -51,8 +51,8 @@ class CodeCheck:
     def _work(self) -> None:
         while (asked := self._wanted.get()) is not None:
             job_id, run_dir, tree = asked
-            changes = changed_since(tree)
-            if not changes.of_code and changes.unknown is None:
+            changes = changed_since(tree).of_code()
+            if changes.same:
                 continue
             with suppress(OSError):  # a full disk costs the remark in the run, not the one on the worker's screen
                 write_atomic(run_dir / CODE_CHANGES, dumps(changes.as_dict()))
@@ -62,7 +62,6 @@ class CodeCheck:
 def _words(changes: Changes) -> str:
     if changes.unknown is not None:
         return f"whether its code is what was submitted is not known: {changes.unknown}"
-    found = changes.of_code
-    named = ", ".join(f"{one.letter} {one.path}" for one in found[:NAMED])
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    named = ", ".join(f"{one.letter} {one.path}" for one in changes.names[:NAMED])
+    more = f" and {changes.count - NAMED} more" if changes.count > NAMED else ""
     return f"its code has changed since it was submitted: {named}{more}"
