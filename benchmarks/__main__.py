@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from benchmarks.measure import EFFORTS, HEADING, rows_of
 
 TRACKING = ("log", "imports", "init", "whole", "read", "listing", "memory", "loop", "sampler", "peer")
-QUEUE = ("start", "throughput", "claim", "submit", "snapshot")
+QUEUE = ("start", "throughput", "claim", "submit", "snapshot", "queue_peer")
 PARTS = TRACKING + QUEUE
 
 

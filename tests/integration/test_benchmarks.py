@@ -20,11 +20,12 @@ ROWS = {
     "loop": ["a step of 1 ms"],
     "sampler": ["share of a core"],
     "peer": ["tensorboardX", "sacred"],
-    "start": ["submit returned to process started, p95", "cancel to first signal", "memory of a supervisor"],
+    "start": ["submit to process started, p95", "cancel to first signal", "memory of a supervisor"],
     "throughput": ["jobs of `true`", "end of a job to start of the next"],
     "claim": ["claim with 50 jobs queued"],
     "submit": ["whirr submit"],
     "snapshot": ["record the tree", "look for changes"],
+    "queue_peer": ["huey"],
 }
 
 
