@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -173,15 +174,22 @@ def remove_leftovers() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    """A running server, the same for all tests."""
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """A server of its own, gone afterwards."""
     server = Server()
     try:
         server.start()
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A running server, the same for all tests."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture

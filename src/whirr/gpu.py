@@ -88,7 +88,7 @@ class Nvml:
     """
 
     def __init__(self) -> None:
-        _require_library()
+        require_library()
         try:
             import pynvml
         except Exception as error:  # not there, or not fit for this Python
@@ -145,7 +145,7 @@ class Nvml:
             self._nvml.nvmlShutdown()
 
 
-def _require_library() -> None:
+def require_library() -> None:
     """On Linux, look for the library before the binding, which takes 3 MB: for nothing without a GPU."""
     import sys
 

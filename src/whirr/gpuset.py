@@ -54,10 +54,10 @@ def busy() -> set[str]:
 @contextmanager
 def _nvml() -> Iterator[Any]:
     """NVML, begun; None where the machine has no driver. What NVML raises is told as a ``WhirrError``."""
-    from whirr.gpu import Missing, _require_library
+    from whirr.gpu import Missing, require_library
 
     try:
-        _require_library()
+        require_library()
     except Missing:
         yield None
         return

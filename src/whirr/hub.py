@@ -93,6 +93,8 @@ class Hub(Protocol):
     def retry(self, job_id: int) -> Job:
         """Queue a failed or cancelled job again, with fresh counters; id, run id and earlier attempts stay.
 
+        Queued jobs that wait for it wait again.
+
         Raises:
             NotFound: there is no such job.
             IllegalTransition: it has not ended, or it completed.

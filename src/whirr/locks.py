@@ -27,25 +27,25 @@ class Held:
     """A lock that this process holds until ``release``, or until it dies.
 
     Raises:
-        BlockingIOError: another holds it, and ``wait`` is False.
+        BlockingIOError: another holds it.
         OSError: the file cannot be made.
     """
 
-    def __init__(self, path: Path, *, wait: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
-            os.close(self.descriptor)
+            os.close(self._handle)
             raise
 
     def release(self, *, remove: bool = False) -> None:
         """Let go; ``remove`` also takes the file away, for a lock whose name is never used again."""
         if remove:
             self._path.unlink(missing_ok=True)
-        os.close(self.descriptor)
+        os.close(self._handle)
 
 
 def is_held(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers import program, start, wait_until
-from postgres import Server, remove_leftovers
+from postgres import Server, remove_leftovers, running_server
 from store_cases import Schema
 
 from whirr.errors import StoreError
@@ -23,12 +23,8 @@ from whirr.store.database import Database, Listener
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server that may be stopped."""
-    found = Server()
-    try:
-        found.start()
+    with running_server() as found:
         yield found
-    finally:
-        found.remove()
 
 
 @pytest.fixture

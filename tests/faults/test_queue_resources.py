@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers import outputs, program, start, wait_until
-from postgres import Server
+from postgres import Server, running_server
 from queues import PYTHON, a_queue
 
 from whirr.model import JobStatus
@@ -189,12 +189,8 @@ def block(count: int) -> bytes:
 
 @pytest.fixture
 def own_server() -> Iterator[Server]:
-    server = Server()
-    try:
-        server.start()
+    with running_server() as server:
         yield server
-    finally:
-        server.remove()
 
 
 def test_the_postgresql_server_is_restarted(own_server: Server, tmp_path: Path) -> None:

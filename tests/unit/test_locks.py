@@ -84,11 +84,12 @@ def test_looking_takes_nothing(path: Path) -> None:
     Held(path).release()
 
 
-def test_one_who_waits_gets_it(path: Path) -> None:
+def test_what_was_let_go_can_be_taken(path: Path) -> None:
     with held_elsewhere(path) as holder:
         assert holder.stdin is not None
         holder.stdin.close()
-        lock = Held(path, wait=True)
+        wait_until(lambda: not is_held(path))
+        lock = Held(path)
     assert is_held(path)
     lock.release()
 
