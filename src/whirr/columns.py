@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whirr.encode import INDEX, STEP, TIMESTAMP
-from whirr.errors import MissingExtra, warn
+from whirr.errors import MissingExtra, how_to_install, warn
 from whirr.folder import METRICS, decode, further_writers
 
 try:
     import numpy as np
 except ModuleNotFoundError:
-    raise MissingExtra("read_columns() needs numpy", hint='pip install "whirr[columns]"') from None
+    raise MissingExtra("read_columns() needs numpy", hint=how_to_install("columns")) from None
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

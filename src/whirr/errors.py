@@ -67,6 +67,11 @@ class MissingExtra(WhirrError):
     code = "missing-extra"
 
 
+def how_to_install(extra: str) -> str:
+    """The hint that names an extra: by the source tree, since the package of this name on the index is another's."""
+    return f"in whirr's source tree: pip install '.[{extra}]'"
+
+
 class FolderError(WhirrError, OSError):
     """A run folder cannot be made or written."""
 

@@ -7,9 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from whirr.errors import MissingExtra, UsageError, WhirrError
+from whirr.errors import MissingExtra, UsageError, WhirrError, how_to_install
 
-INSTALL = "pip install 'whirr[metrics]' from the source tree brings NVML's binding"
 LOOK = "nvidia-smi says more; whirr worker --gpus none works without GPUs"
 
 
@@ -64,7 +63,7 @@ def _nvml() -> Iterator[Any]:
     try:
         import pynvml as nvml
     except ImportError:
-        raise MissingExtra("giving out GPUs needs nvidia-ml-py", hint=INSTALL) from None
+        raise MissingExtra("giving out GPUs needs nvidia-ml-py", hint=how_to_install("metrics")) from None
     try:
         nvml.nvmlInit()
     except (nvml.NVMLError_DriverNotLoaded, nvml.NVMLError_LibraryNotFound):

@@ -18,7 +18,7 @@ def test_without_numpy_the_extra_is_named() -> None:
         "except whirr.WhirrError as error: print(error.code, error.hint)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == 'missing-extra pip install "whirr[columns]"\n'
+    assert done.stdout == "missing-extra in whirr's source tree: pip install '.[columns]'\n"
 
 
 def test_without_duckdb_the_exact_road_is_taken(tmp_path: Path) -> None:

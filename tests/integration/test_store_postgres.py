@@ -106,7 +106,10 @@ except MissingExtra as error:
     print(error, "|", error.hint)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ('a queue in PostgreSQL needs psycopg | pip install "whirr[postgres]"\n', "")
+    assert (done.stdout, done.stderr) == (
+        "a queue in PostgreSQL needs psycopg | in whirr's source tree: pip install '.[postgres]'\n",
+        "",
+    )
 
 
 def test_a_read_only_user_is_told(postgres_url: str, postgres_server: Server) -> None:

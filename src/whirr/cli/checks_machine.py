@@ -14,7 +14,7 @@ from pathlib import Path
 from whirr.cli.finding import Finding, ok, problem, remark
 from whirr.cli.screen import size
 from whirr.config import Settings
-from whirr.errors import WhirrError
+from whirr.errors import WhirrError, how_to_install
 from whirr.executors import supervisor
 from whirr.store.filesystem import NETWORK, kind_of
 
@@ -24,7 +24,6 @@ SCARCE, LITTLE = 2**30, 10 * 2**30
 FEW_FILES = 1024
 OLD_GIT = (2, 20)
 NEW_NAMESPACES = 0x10000000 | 0x20000000  # CLONE_NEWUSER | CLONE_NEWPID
-INSTALL = "pip install 'whirr[{}]' from the source tree"
 EXTRAS = (
     ("psutil", "metrics", "no system metrics are recorded"),
     ("pynvml", "metrics", "GPUs are neither measured nor given out"),
@@ -163,7 +162,7 @@ def programs(settings: Settings) -> Iterator[Finding]:
     extras = [*EXTRAS, *([("psycopg", "postgres", "PostgreSQL cannot be used")] if settings.database_url else [])]
     missing = [entry for entry in extras if find_spec(entry[0]) is None]
     for package, extra, loss in missing:
-        yield remark("packages", f"{package} is not installed: {loss}", INSTALL.format(extra))
+        yield remark("packages", f"{package} is not installed: {loss}", how_to_install(extra))
     if not missing:
         yield ok("packages", "all optional packages are installed")
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

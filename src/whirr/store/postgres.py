@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from whirr import clock
-from whirr.errors import MissingExtra, StoreError
+from whirr.errors import MissingExtra, StoreError, how_to_install
 from whirr.store.database import SQL_FOLDER, WAIT_S, Clock, Database, Row, Transaction
 from whirr.store.migrate import CREATE, INSERT, NEWEST
 from whirr.store.queries import POSTGRESQL, Statement, Statements, translate
@@ -18,7 +18,7 @@ try:
     from whirr.store.postgres_listen import CHANNEL, PostgresListener
     from whirr.store.postgres_pool import Address, Connection, Pool
 except ImportError:
-    raise MissingExtra("a queue in PostgreSQL needs psycopg", hint='pip install "whirr[postgres]"') from None
+    raise MissingExtra("a queue in PostgreSQL needs psycopg", hint=how_to_install("postgres")) from None
 
 MIGRATING = 0x77686972
 """The advisory lock of whoever changes the schema: "whir"."""
