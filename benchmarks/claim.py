@@ -49,6 +49,7 @@ def _fill(hub: LocalHub, count: int) -> None:
     with hub.database.transaction() as tx:
         for number in range(count):
             columns = {"spec": spec_text(FIRST), "priority": number % 3, "gpus": None, "blocked": 0}
+            columns |= {"workdir": FIRST.workdir, "snapshot": 0, "submission": None}
             tx.run("insert_job", submitted_at=clock.stamp(), **columns)
 
 

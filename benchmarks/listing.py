@@ -19,7 +19,7 @@ WHIRR = str(Path(sys.executable).with_name("whirr"))
 def rows(effort: Effort) -> Iterator[Row]:
     """Warm (the index is there) and cold (it was deleted)."""
     with scratch() as folder:
-        _make_runs(folder, effort.folders)
+        make_runs(folder, effort.folders)
 
         def run(*arguments: str) -> str:
             return output_of([WHIRR, *arguments], folder, WHIRR_DIR=str(folder))
@@ -37,7 +37,7 @@ def _cold(folder: Path, run: Callable[..., str]) -> str:
     return run("runs")
 
 
-def _make_runs(folder: Path, count: int) -> None:
+def make_runs(folder: Path, count: int) -> None:
     """One real run, and copies of its files under other ids and times."""
     os.environ["WHIRR_DIR"] = str(folder)
     with whirr.init(name="benchmark", config={"lr": 0.01}, tags=["benchmark"], capture_pip=False) as run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from whirr.connect import open_hub
 from whirr.local import LocalHub
 from whirr.model import JobSpec
 
+TICKS = os.sysconf("SC_CLK_TCK")
 WHIRR = str(Path(sys.executable).with_name("whirr"))
 T = TypeVar("T")
 PATIENCE_S = 120.0

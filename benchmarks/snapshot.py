@@ -12,6 +12,8 @@ from time import time
 
 from benchmarks.measure import Effort, Row, in_turns, ratio, scratch
 from benchmarks.worktree import SOURCE
+from whirr.codestore import LocalCode
+from whirr.snapshot import send
 from whirr.submission import Tree, changed_since, checkout, record_tree
 
 FILES, CHANGED = 2_000, 10
@@ -48,8 +50,11 @@ def _copies(folder: Path, top: Path, tree: Tree, repeats: int, what: str) -> Row
         shutil.rmtree(folder / "clone")
 
     def own() -> None:
-        shutil.rmtree(checkout(tree, folder / "checkout"))
+        with code.held(sent.sent or "") as store:
+            shutil.rmtree(checkout(sent, folder / "checkout", store))
 
+    code = LocalCode(folder / "store")
+    sent = send(code, tree)
     times = in_turns(repeats, {"clone": clone, "own": own})
     return ratio(f"check it out, {what}; limit: git clone", "ms", 1000 * times["clone"], 1000 * times["own"], None)
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import Effort, Row, absolute, percentile, scratch
-from benchmarks.queues import result, submit, until, worker
+from benchmarks.queues import TICKS, result, submit, until, worker
 from whirr import clock
 from whirr.local import LocalHub
 
-TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_S_PER_REPEAT = 0.8
 WAITING = f"""
 import signal, sys, time

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from whirr import process
+from whirr.hub import Hub
 from whirr.model import Cause, CauseKind, JobSpec, Outcome, Verdict, WorkerInfo
 
 _numbers = itertools.count(1)
@@ -33,7 +34,9 @@ def worker(
     """A worker that has never been there before, in this process."""
     number = next(_numbers)
     identity = process.identity() | ({"host": host, "machine_id": host, "boot_id": host} if host else {})
-    return WorkerInfo(f"{name}-{number}", name, identity, slots, gpus, lease_s, f"{STAMP}{number:06}", STAMP)
+    return WorkerInfo(
+        f"{name}-{number}", name, identity, slots, gpus, lease_s, f"2026-11-25T12:00:00.{number:06}Z", STAMP
+    )
 
 
 def outcome(
@@ -41,3 +44,10 @@ def outcome(
 ) -> Outcome:
     cause = None if verdict is Verdict.COMPLETED else Cause(kind, f"{kind}", exit_code)
     return Outcome(verdict, cause, seconds, STAMP)
+
+
+def known(hub: Hub, info: WorkerInfo, *folders: str) -> WorkerInfo:
+    """A worker registered, which has these work folders (default: that of ``spec``)."""
+    hub.register(info)
+    hub.tell_folders(info.id, dict.fromkeys(folders or ("/",), True))
+    return info

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubs import Ticker, outcome, spec, worker
+from hubs import Ticker, known, outcome, spec, worker
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from queue_model import ACTIVE, ENDED, SPOILT, Entry, QueueModel
@@ -74,6 +74,7 @@ class Given:
     worker: WorkerInfo
     log: int | None = None
     exited: bool = False
+    reported: bool = False
 
     @property
     def token(self) -> tuple[int, int]:
@@ -128,7 +129,7 @@ class QueueMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.fleet = fleet()
         for each in self.fleet:
-            self.hub.register(each)
+            known(self.hub, each)
         for gpus in (1, 2, None, 0):
             self._submit(gpus=gpus, retries=1)
 
@@ -232,7 +233,7 @@ class QueueMachine(RuleBasedStateMachine):
         gone = self.fleet[who]
         self.dead.append(gone)
         self.fleet[who] = worker(gone.name, gone.host, gpus=gone.gpus, lease_s=gone.lease_s)
-        self.hub.register(self.fleet[who])
+        known(self.hub, self.fleet[who])
         while buried and self.dead:
             self._bury(self.dead.pop())
 
@@ -368,10 +369,15 @@ class QueueMachine(RuleBasedStateMachine):
             write_atomic(path, b'{"attempt": %d}' % given.lease.attempt)
 
     def _finish(self, given: Given, ending: tuple[Verdict, CauseKind, float]) -> None:
+        before = self.hub.job(given.lease.job_id)
         accepted = not _refused(lambda: self.hub.finish(given.lease, _outcome(ending)), LeaseLost)
         if self.model.is_current(given.token, given.worker):
             assert accepted, f"{given.lease} holds, and was refused"
             self.model.finish(self.model.jobs[given.lease.job_id], *ending)
+            given.reported = True
+        elif given.reported:  # the answer to its report may have been lost: it is heard again, and changes nothing
+            assert accepted, f"{given.lease} was reported, and is refused"
+            assert self.hub.job(given.lease.job_id) == before, f"a stale token was accepted: {given.lease}"
         else:
             assert not accepted, f"a stale token was accepted: {given.lease}"
 

@@ -102,6 +102,12 @@ elif kind == "first":  # the first attempt stays until it is ended
 elif kind == "exit":  # an exit code for each attempt
     note("end")
     sys.exit(int(words[min(int(attempt), len(words)) - 1]))
+elif kind == "write":  # a number of lines, seconds between two; a file of its own at the end
+    for count in range(int(words[0])):
+        os.write(1, f"line {count} of attempt {attempt} at job {number}\\n".encode())
+        time.sleep(float(words[1]))
+    with open(os.environ["WHIRR_RUN_DIR"] + "/weights.bin", "wb") as file:
+        file.write(f"attempt {attempt} at job {number}\\n".encode() * 10000)
 elif kind == "kill":  # kills its worker
     parent = os.getppid()
     with open(f"/proc/{parent}/stat") as file:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from whirr.codestore import LocalCode
+from whirr.snapshot import send
+from whirr.submission import Tree
+from whirr.submission import checkout as checkout_from
 
 CLEAN = {
     **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
@@ -27,6 +33,16 @@ def write(top: Path, files: dict[str, str | bytes]) -> None:
         path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def checkout(found: Tree, destination: Path) -> Path:
+    """A recorded tree sent to a code store of its own, and checked out from there; the work folder."""
+    with TemporaryDirectory() as place:
+        code = LocalCode(Path(place))
+        sent = send(code, found)
+        assert sent.sent
+        with code.held(sent.sent) as store:
+            return checkout_from(sent, destination, store)
 
 
 def tree(top: Path) -> dict[str, tuple[int, bytes]]:

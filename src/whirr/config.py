@@ -11,6 +11,8 @@
 | ``WHIRR_PREVIOUS_DIR`` | set by a worker from the second attempt on: the files of the one before |
 | ``WHIRR_MARK`` | set by a worker: by this, processes that a job left behind are found |
 | ``WHIRR_DATABASE_URL`` | the queue's database: ``postgresql://...`` in place of SQLite in ``.whirr/`` |
+| ``WHIRR_SERVER_URL`` | the server whose queue and runs the commands work on, such as ``http://head-node:8080`` |
+| ``WHIRR_TOKEN`` | the token sent to it; without it the credentials file is looked into |
 | ``WHIRR_SYSTEM_INTERVAL`` | seconds between two samples of system metrics (default 10) |
 | ``WHIRR_CAPTURE_OUTPUT`` | ``1`` copies the console output of direct runs to ``output.log`` |
 """
@@ -44,9 +46,22 @@ class Settings:
         system_interval: seconds between two samples.
         capture_output: copy console output to ``output.log``.
         database_url: the queue's database, or None for SQLite in the ``.whirr`` folder.
+        server_url: the server to work on, or None for the ``.whirr`` folder.
+        token: what it is sent, or None for what the credentials file holds.
     """
 
-    __slots__ = ("capture_output", "database_url", "dir", "disabled", "job_id", "run_dir", "run_id", "system_interval")
+    __slots__ = (
+        "capture_output",
+        "database_url",
+        "dir",
+        "disabled",
+        "job_id",
+        "run_dir",
+        "run_id",
+        "server_url",
+        "system_interval",
+        "token",
+    )
 
     disabled: bool
     dir: str | None
@@ -56,6 +71,8 @@ class Settings:
     system_interval: float
     capture_output: bool
     database_url: str | None
+    server_url: str | None
+    token: str | None
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         put = object.__setattr__
@@ -65,6 +82,8 @@ class Settings:
         put(self, "run_id", _name(RUN_ID, environ))
         put(self, "job_id", _name(JOB_ID, environ))
         put(self, "database_url", _database_url(environ.get("WHIRR_DATABASE_URL", "")))
+        put(self, "server_url", _server_url(environ.get("WHIRR_SERVER_URL", "")))
+        put(self, "token", environ.get("WHIRR_TOKEN", "").strip() or None)
         put(self, "system_interval", _interval(environ.get("WHIRR_SYSTEM_INTERVAL", "")))
         put(self, "capture_output", _flag("WHIRR_CAPTURE_OUTPUT", environ.get("WHIRR_CAPTURE_OUTPUT", "")))
 
@@ -107,6 +126,15 @@ def _database_url(text: str) -> str | None:
         raise UsageError(
             "WHIRR_DATABASE_URL is not the address of a PostgreSQL database",
             hint="such as postgresql://user@host/whirr; leave it out for SQLite in the .whirr folder",
+        )
+    return url
+
+
+def _server_url(text: str) -> str | None:
+    url = text.strip().rstrip("/") or None
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"WHIRR_SERVER_URL={text} is not the address of a server", hint="such as http://head-node:8080"
         )
     return url
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from whirr.config import Settings
 from whirr.errors import NotFound
@@ -10,6 +11,10 @@ from whirr.folder import QUEUE, cannot_write, make_root
 from whirr.local import LocalHub
 from whirr.store import open_database
 from whirr.store.database import Clock
+from whirr.transport import TRIES, Transport
+
+if TYPE_CHECKING:
+    from whirr.remote import RemoteHub
 
 DATABASE = "queue.db"
 
@@ -30,12 +35,36 @@ def connect(root: Path, settings: Settings, *, make: bool = False) -> LocalHub:
     return open_hub(root, settings.database_url)
 
 
-def open_hub(root: Path, database_url: str | None = None, *, now: Clock | None = None) -> LocalHub:
+def reach(url: str, settings: Settings, *, tries: int = TRIES) -> RemoteHub:
+    """The hub of a server, with the token of the settings or of the credentials file.
+
+    Args:
+        tries: so often what may be sent again is sent before that is an error.
+
+    Raises:
+        MissingExtra: httpx is not installed.
+        Unreachable, AccessDenied, BadAnswer: there is no server, it wants another token, it is none of whirr.
+    """
+    from whirr.credentials import token_for
+    from whirr.remote import RemoteHub
+
+    return RemoteHub(Transport(url, settings.token or token_for(url), tries=tries))
+
+
+def open_hub(
+    root: Path,
+    database_url: str | None = None,
+    *,
+    now: Clock | None = None,
+    serving: bool = False,
+    outage_s: float = 0.0,
+) -> LocalHub:
     """The hub of a folder and a database, made where they are missing.
 
     Args:
         database_url: a PostgreSQL database; None: SQLite in ``root``.
         now: the time for leases and waits; None: the database's own.
+        serving: as in ``LocalHub``, as is ``outage_s``.
 
     Raises:
         FolderError: the folder cannot be made.
@@ -46,4 +75,5 @@ def open_hub(root: Path, database_url: str | None = None, *, now: Clock | None =
         (root / QUEUE).mkdir(mode=0o700, exist_ok=True)  # what is submitted may hold secrets
     except OSError as error:
         raise cannot_write(root, error) from None
-    return LocalHub(root, open_database(database_url or root / QUEUE / DATABASE, clock=now))
+    database = open_database(database_url or root / QUEUE / DATABASE, clock=now)
+    return LocalHub(root, database, serving=serving, outage_s=outage_s)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from whirr.encode import RESERVED, TIMESTAMP
 from whirr.folder import CHUNK, decode
+from whirr.jsonio import plain_file
 from whirr.values import spell
 
 END_BYTES = 2**18
@@ -122,7 +123,7 @@ def _advance(path: str, known: State | None) -> tuple[State, list[Record]]:
     """The state of a file after what was added to it, and a whole last record that has no newline yet."""
     tail: list[Record] = []
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             status = os.fstat(file.fileno())
             if known is None or known["inode"] != status.st_ino or known["offset"] > status.st_size:
                 known = _unread(status.st_ino)
@@ -174,7 +175,7 @@ def ends(folder: str) -> tuple[dict[str, Derived], State]:
     for entry in metrics_files(folder):
         known = found[entry.name] = _unread()
         try:
-            with open(entry.path, "rb") as file:
+            with open(entry.path, "rb", opener=plain_file) as file:
                 rows, known["garbage"] = _whole_lines(file, max(_size(entry) - END_BYTES, 0), END_BYTES)
                 _add(known["metrics"], rows)
         except OSError as error:
@@ -192,7 +193,7 @@ def read_rows(path: str, most: int | None = None) -> Iterator[list[Record]]:
     Raises:
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=plain_file) as file:
         size = os.fstat(file.fileno()).st_size
         if most is not None and size > most:
             yield from _samples(file, size, most // SAMPLE_BYTES)

@@ -11,7 +11,14 @@
     ├── NotAMapping             log() or summary() was not given a mapping (also a TypeError)
     ├── ArtifactNameError       an artifact cannot have this name          (also a ValueError)
     ├── StoreError              the queue's database cannot do it: locked, full, damaged, unreachable
-    │   └── SchemaTooNew        it was written by a newer whirr
+    │   ├── SchemaTooNew        it was written by a newer whirr
+    │   └── Unreachable         the server cannot be reached, or gave no answer in time
+    ├── AccessDenied            the token's role does not allow it
+    │   └── Unauthenticated     the server wants a token, and was given none that is good
+    ├── TooMany                 too many requests, or failed ones, in a short time
+    ├── TooLarge                more was sent than the server takes
+    ├── WrongOffset             bytes were sent for another place than the end of what is there
+    ├── BadAnswer               what answered is no whirr server, or one of another version
     ├── LeaseLost               the job was given to another attempt meanwhile
     └── IllegalTransition       a job in this state cannot do this
 
@@ -112,6 +119,64 @@ class SchemaTooNew(StoreError):
     """The queue's database was written by a newer whirr than this one."""
 
     code = "schema-too-new"
+
+
+class Unreachable(StoreError):
+    """The server cannot be reached, or gave no answer in time.
+
+    Attributes:
+        refused: nothing listens at its address: the server is not running.
+    """
+
+    code = "unreachable"
+
+    def __init__(self, message: str, *, hint: str | None = None, refused: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.refused = refused
+
+
+class AccessDenied(WhirrError):
+    """The role of the token does not allow it, or the request comes from where it must not."""
+
+    code = "access-denied"
+
+
+class Unauthenticated(AccessDenied):
+    """The server wants a token, and was given none, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class TooMany(WhirrError):
+    """Too many requests, or failed ones, in a short time."""
+
+    code = "too-many"
+
+
+class TooLarge(WhirrError):
+    """More was sent than the server takes."""
+
+    code = "too-large"
+
+
+class WrongOffset(WhirrError):
+    """Bytes were sent for another place than the end of what is there.
+
+    Attributes:
+        actual: how many bytes are there.
+    """
+
+    code = "wrong-offset"
+
+    def __init__(self, message: str, *, hint: str | None = None, actual: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.actual = actual
+
+
+class BadAnswer(WhirrError):
+    """What answered is no whirr server, or one of another version."""
+
+    code = "bad-answer"
 
 
 class LeaseLost(WhirrError):

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from whirr import clock, process
-from whirr.folder import QUEUE
 from whirr.hub import Hub
-from whirr.locks import is_held, worker_lock
-from whirr.model import Job, JobStatus, WorkerInfo
+from whirr.model import Job, JobStatus, Sighting, WorkerInfo
 
 ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
 
@@ -85,51 +81,25 @@ def look(hub: Hub) -> Fleet:
     Raises:
         StoreError: the queue cannot be read.
     """
-    workers = hub.workers()
+    sightings = hub.sightings()
     active = tuple(sorted(hub.jobs(ACTIVE), key=lambda job: job.id))
     attempts = {job.id: hub.attempts(job.id) for job in active}
     gpus = {number: found[-1].gpus if found else () for number, found in attempts.items()}
-    now = clock.now().timestamp()
-    return Fleet(tuple(_seen(hub, worker, active, gpus, now) for worker in workers), active, gpus)
+    return Fleet(tuple(_seen(sighting, active, gpus) for sighting in sightings), active, gpus)
 
 
 def is_worked_on(hub: Hub) -> bool:
     """Whether some worker may take a job now."""
-    now = clock.now().timestamp()
-    return any(_health(hub, worker, now) is Health.ALIVE for worker in hub.workers())
+    return any(_health(sighting) is Health.ALIVE for sighting in hub.sightings())
 
 
-def is_dead(worker: WorkerInfo, queue: Path) -> bool | None:
-    """Whether a worker's process is gone; None where that cannot be known: its lock is not one of this folder.
-
-    A worker without a time limit on its leases has its lock in the folder of the database, which is this one.
-    """
-    lock = worker_lock(queue, worker.id)
-    if worker.lease_s is not None and not (lock.exists() and _is_here(worker.process)):
-        return None
-    return not is_held(lock)
-
-
-def _is_here(identity: Mapping[str, Any]) -> bool:
-    """Whether a process is one of this machine; copied machines share an id, and some have none."""
-    here = process.identity()
-    same = [identity.get(name) == here[name] and bool(here[name]) for name in ("boot_id", "machine_id", "host")]
-    return same[0] or (same[1] and same[2])
-
-
-def _health(hub: Hub, worker: WorkerInfo, now: float) -> Health:
-    if is_dead(worker, hub.root / QUEUE):
+def _health(sighting: Sighting) -> Health:
+    if sighting.gone:
         return Health.DEAD
-    return Health.UNSEEN if _silent_s(worker, now) > UNSEEN_AFTER_S else Health.ALIVE
+    return Health.UNSEEN if sighting.silent_s > UNSEEN_AFTER_S else Health.ALIVE
 
 
-def _seen(
-    hub: Hub, worker: WorkerInfo, active: tuple[Job, ...], gpus: Mapping[int, tuple[str, ...]], now: float
-) -> Seen:
-    jobs = tuple(job for job in active if job.worker == worker.id)
+def _seen(sighting: Sighting, active: tuple[Job, ...], gpus: Mapping[int, tuple[str, ...]]) -> Seen:
+    jobs = tuple(job for job in active if job.worker == sighting.worker.id)
     in_use = frozenset(gpu for job in jobs for gpu in gpus[job.id])
-    return Seen(worker, _health(hub, worker, now), max(_silent_s(worker, now), 0.0), jobs, in_use)
-
-
-def _silent_s(worker: WorkerInfo, now: float) -> float:
-    return now - clock.epoch(worker.seen_at)
+    return Seen(sighting.worker, _health(sighting), sighting.silent_s, jobs, in_use)

@@ -11,11 +11,12 @@ Rules that every implementation keeps (``tests/contract`` holds them to it):
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from whirr.model import Attempt, Claim, Job, JobSpec, JobStatus, Lease, Outcome, WorkerInfo
+from whirr.catalog import Runs
+from whirr.model import Attempt, Claim, Job, JobSpec, JobStatus, Lease, Outcome, Role, Sighting, Token, WorkerInfo
 
 
 class Bell(Protocol):
@@ -31,16 +32,145 @@ class Bell(Protocol):
         """Stop listening."""
 
 
+class Target(NamedTuple):
+    """Whose files are sent.
+
+    Attributes:
+        run_id: of the run.
+        lease: of the attempt they belong to; None: the run is no job's.
+        late: the lease is lost: they are kept as those of that earlier attempt.
+    """
+
+    run_id: str
+    lease: Lease | None = None
+    late: bool = False
+
+
+class Inbox(Protocol):
+    """Takes the files of runs that were written on another disk.
+
+    What grows is appended at its end; everything may be sent twice without harm, and what is acknowledged is kept.
+    Every method refuses a target whose lease is lost (``LeaseLost``) unless it is ``late``, a path that leaves the
+    run's folder (``NotFound``), and what the disk has no room for (``FolderError``).
+    """
+
+    def shares(self, folder: Path) -> bool:
+        """Whether a folder of this machine is the hub's own root, so that nothing needs to be sent."""
+
+    def begin(self, target: Target) -> dict[str, int]:
+        """Make the run's folder if it is missing; the sizes in bytes of the files that are there, by path."""
+
+    def append(self, target: Target, path: str, offset: int, data: bytes) -> int:
+        """Append to a file, which is made at offset 0; its new size. Bytes that are there already are not written.
+
+        Raises:
+            WrongOffset: the file ends before ``offset``.
+        """
+
+    def replace(self, target: Target, path: str, data: bytes) -> None:
+        """Replace a small file as a whole."""
+
+    def offer(self, target: Target, path: str, sha256: str, size: int) -> int:
+        """Name a file by its content; how many bytes of that content are there. All of them: the file is in place."""
+
+    def send(self, sha256: str, offset: int, data: bytes) -> int:
+        """Bytes of an offered content; how many are there now.
+
+        Raises:
+            WrongOffset: fewer than ``offset`` are there.
+        """
+
+    def seal(self, target: Target, sums: Mapping[str, tuple[int, str]]) -> list[str]:
+        """Write to disk and compare with sizes and SHA-256 sums, by path; the paths that differ."""
+
+
+class Code(Protocol):
+    """Submitted trees, by the names of their git objects: stored once, sent as a difference."""
+
+    def known(self, trees: Sequence[str]) -> list[str]:
+        """Which of these trees are there, with all they hold."""
+
+    def add(self, tree: str, pack: Path) -> None:
+        """Take a tree in, from a pack of what was not known.
+
+        Raises:
+            TooLarge: it is larger than the store takes.
+            BadAnswer: the pack is damaged, or does not hold the whole tree.
+        """
+
+    def fetch(self, tree: str, known: Sequence[str], pack: Path) -> None:
+        """Write a pack of a tree into a new file, without what the trees ``known`` hold.
+
+        Raises:
+            NotFound: the tree is not there.
+        """
+
+
+class Tokens(Protocol):
+    """The tokens of a server; only those of administrators may ask for them."""
+
+    def create(self, name: str, role: Role, lasts_s: float | None = None) -> str:
+        """A new token, which is told only now.
+
+        Args:
+            lasts_s: seconds for which it is good; None: until it is revoked.
+
+        Raises:
+            UsageError: the name is none, or taken.
+        """
+
+    def all(self) -> list[Token]:
+        """All tokens, oldest first; revoked and expired ones too."""
+
+    def revoke(self, name: str) -> None:
+        """Let a token be good no more, at once.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+
+
 class Hub(Protocol):
     """See the module."""
 
-    root: Path
+    @property
+    def root(self) -> Path:
+        """Its ``.whirr`` folder, on the machine where that lies."""
 
-    def submit(self, spec: JobSpec, staging: Path | None = None) -> Job:
+    @property
+    def runs(self) -> Runs:
+        """The runs and their files."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where files from other disks go."""
+
+    @property
+    def code(self) -> Code:
+        """The submitted trees."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Who may do what at its server."""
+
+    @property
+    def locks(self) -> Path | None:
+        """The folder of its workers' locks, where that lies on this machine; None elsewhere."""
+
+    @property
+    def outage_s(self) -> float:
+        """Seconds for which a worker's leases hold on while nothing listens at the server's address; 0: not."""
+
+    @property
+    def look_every_s(self) -> float:
+        """Seconds between two looks of an idle worker whose bell is silent."""
+
+    def submit(self, spec: JobSpec, staging: Path | None = None, *, key: str | None = None) -> Job:
         """Queue a job; its id, run id and folder are fixed from now on.
 
         Args:
             staging: a folder from ``staging_folder``, with files about the submission; it becomes the run's folder.
+            key: names this submission: sent again with the same key it gives the job that is there.
 
         Raises:
             NotFound: a job to wait for does not exist.
@@ -56,8 +186,15 @@ class Hub(Protocol):
             NotFound: there is none of this number.
         """
 
-    def jobs(self, statuses: Collection[JobStatus] = (), *, tag: str | None = None, limit: int = 0) -> list[Job]:
-        """Jobs in these states (none named: all), newest first; at most ``limit`` (0: all)."""
+    def jobs(
+        self,
+        statuses: Collection[JobStatus] = (),
+        *,
+        tag: str | None = None,
+        limit: int = 0,
+        before: int | None = None,
+    ) -> list[Job]:
+        """Jobs in these states (none named: all) below the id ``before``, newest first; at most ``limit`` (0: all)."""
 
     def counts(self) -> dict[JobStatus, int]:
         """How many jobs are in each state."""
@@ -79,6 +216,9 @@ class Hub(Protocol):
 
     def clock(self) -> float:
         """The present on the clock of ``Job.not_before``."""
+
+    def now(self) -> float:
+        """The present in seconds since 1970, on the clock of the hub's UTC stamps."""
 
     def cancel(self, job_id: int, by: str) -> Job:
         """Cancel a job: a queued one now, a running one as soon as its processes are gone.
@@ -105,6 +245,18 @@ class Hub(Protocol):
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that have registered and not left, oldest first."""
+
+    def sightings(self) -> list[Sighting]:
+        """The workers as ``workers`` gives them, and whether they are still there."""
+
+    def unknown_folders(self, worker: str) -> list[str]:
+        """The work folders of queued jobs of which this worker has not said whether it has them."""
+
+    def tell_folders(self, worker: str, folders: Mapping[str, bool]) -> None:
+        """Say which work folders a worker has; of a job whose folder it lacks it is given no claim."""
+
+    def lacking(self, workdir: str) -> list[str]:
+        """The ids of the workers that have said they lack a work folder."""
 
     def leave(self, worker: str) -> None:
         """Forget a worker that has no job."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -23,6 +24,7 @@ from whirr import clock
 from whirr.derive import Derived, State, ends, problems_of, signature_of, summarise, unread
 from whirr.errors import Ambiguous, FolderError, NotFound
 from whirr.folder import CACHE, CONFIG, FURTHER_WRITER, META, RUNS, checked, judge
+from whirr.jsonio import plain_file
 from whirr.pack import Packed, read_pack, write_pack
 
 FORMAT = 2
@@ -48,6 +50,8 @@ SEEN = "_seen"
 
 
 _ORDER = attrgetter("order")
+Place = tuple[str, str]
+"""Where a run stands among the others: the start of it, and its id."""
 
 TEXT, OBJECT = (str, "a text"), (dict, "an object")
 KINDS: dict[str, tuple[Any, str]] = {
@@ -71,6 +75,18 @@ class Logged(NamedTuple):
 
     metrics: dict[str, Derived]
     problems: list[str]
+
+
+class Survey(NamedTuple):
+    """What a look at all run folders has found.
+
+    Attributes:
+        found: the records, by run.
+        changed: they are not those that were remembered.
+    """
+
+    found: dict[str, Packed]
+    changed: bool
 
 
 class RunEntry:
@@ -165,23 +181,57 @@ class RunIndex:
         Raises:
             FolderError: the folder of the runs exists and cannot be read.
         """
-        kept = read_pack(self._runs_file)
-        found, fresh = _refresh(self._folder, kept)
-        # Written in this order, a pack comes back sorted but for what is new.
-        order = sorted(zip(map(_ORDER, found.values()), found, strict=True), reverse=True)
-        self._runs = {name: found[name] for _, name in order}
-        self._runs_changed = fresh > 0 or len(found) != len(kept)
+        order = self.take_in(self.survey())
         self.save()
-        return [RunEntry(self, name, packed) for name, packed in self._runs.items()]
+        return [self.entry(name) for _, name in order]
+
+    def survey(self) -> Survey:
+        """Look at every run folder. Changes nothing, so that it may be done beside other work.
+
+        Raises:
+            FolderError: the folder of the runs exists and cannot be read.
+        """
+        kept = dict(self._runs) or read_pack(self._runs_file)
+        found, fresh = _refresh(self._folder, kept)
+        return Survey(found, fresh > 0 or len(found) != len(kept))
+
+    def take_in(self, survey: Survey) -> list[Place]:
+        """Remember what a look has found; the order and the id of every run, newest first."""
+        found = survey.found
+        order = sorted(zip(map(_ORDER, found.values()), found, strict=True), reverse=True)
+        # Written in this order, a pack comes back sorted but for what is new.
+        self._runs = {name: found[name] for _, name in order}
+        self._runs_changed |= survey.changed
+        return order
+
+    def look_for_new(self) -> tuple[list[Place], set[str]]:
+        """Take in which run folders came and which went, without a look at the others.
+
+        Returns:
+            The order and the id of those that came, the ids of those that went.
+
+        Raises:
+            FolderError: the folder of the runs exists and cannot be read.
+        """
+        there = _names(self._folder)
+        gone = self._runs.keys() - there
+        came = _read_all(self._folder, dict(_folders(self._folder, there - self._runs.keys())))
+        for name in gone:
+            del self._runs[name]
+        self._runs.update(came)
+        self._runs_changed |= bool(came or gone)
+        return [(packed.order, name) for name, packed in came.items()], gone
 
     def record(self, run_id: str, data: bytes | memoryview) -> dict[str, Any]:
         """A record decoded, read anew where a document was changed in place."""
         folder = f"{self._folder}/{run_id}"
         record = _decoded(data)
         if record.pop(SEEN, None) != _documents_signature(folder):
-            self._runs[run_id] = _read(folder, UNSETTLED)
-            self._runs_changed = True
-            record = _decoded(self._runs[run_id].data)
+            packed = _read(folder, UNSETTLED)
+            if run_id in self._runs:
+                self._runs[run_id] = packed
+                self._runs_changed = True
+            record = _decoded(packed.data)
             del record[SEEN]
         return record
 
@@ -222,54 +272,59 @@ class RunIndex:
 
     def save(self) -> None:
         """Keep what was read for the next listing; where the folder is read-only nothing is kept."""
+        runs = dict(self._runs)  # others may read on meanwhile
         if self._runs_changed:
-            write_pack(self._runs_file, self._runs)
             self._runs_changed = False
+            write_pack(self._runs_file, runs)
         if self._metrics is not None and self._metrics_changed:
-            alive = {name: packed for name, packed in self._metrics.items() if name in self._runs}
-            write_pack(self._metrics_file, alive)
             self._metrics_changed = False
+            write_pack(self._metrics_file, {name: kept for name, kept in dict(self._metrics).items() if name in runs})
 
-    def find(self, reference: str) -> RunEntry:
-        """The run meant by an id, the start or the last part of an id, an exact name, or ``-`` (the newest).
+    def entry(self, run_id: str) -> RunEntry:
+        """One run, without a look at the others; its folder must be there."""
+        return RunEntry(self, run_id, self._runs.get(run_id) or _read(f"{self._folder}/{run_id}", UNSETTLED))
+
+    def find(self, reference: str, order: list[Place] | None = None) -> str:
+        """The id of the run meant by an id, the start or the last part of one, an exact name, or ``-`` (the newest).
+
+        Args:
+            order: what ``take_in`` gave; None: look at the folders.
 
         Raises:
             NotFound: no run fits.
             Ambiguous: several do.
         """
-        entries = self.runs()
-        if not entries:
+        if order is None:
+            order = self.take_in(self.survey())
+        if not order:
             raise NotFound(f"there are no runs in {self.root}", hint="start one with whirr.init() in your script")
         if reference == "-":
-            return entries[0]
-        fitting: list[RunEntry] = []
+            return order[0][1]
+        if reference in self._runs:
+            return reference
+        fitting: list[str] = []
         # Names come last: to know them every record must be decoded.
-        for fits in (_is_id, _is_part, _is_name):
-            matches = [entry for entry in entries if fits(entry, reference)]
+        for fits in (_is_part, self._is_name):
+            matches = [name for _, name in order if fits(name, reference)]
             if len(matches) == 1:
                 return matches[0]
             fitting += matches
         if fitting:
-            raise Ambiguous(f"{reference!r} fits {len(fitting)} runs", hint=_candidates(fitting))
+            raise Ambiguous(f"{reference!r} fits {len(fitting)} runs", hint=self._candidates(fitting))
         raise NotFound(f"no run fits {reference!r} in {self.root}", hint="whirr runs lists them")
 
+    def _is_name(self, run_id: str, reference: str) -> bool:
+        return self.entry(run_id).name == reference
 
-def _is_id(entry: RunEntry, reference: str) -> bool:
-    return entry.id == reference
-
-
-def _is_part(entry: RunEntry, reference: str) -> bool:
-    return bool(reference) and (entry.id.startswith(reference) or entry.id.endswith(f"-{reference}"))
-
-
-def _is_name(entry: RunEntry, reference: str) -> bool:
-    return entry.name == reference
+    def _candidates(self, run_ids: list[str], shown: int = 8) -> str:
+        entries = [self.entry(run_id) for run_id in run_ids[:shown]]
+        names = [f"{entry.id} ({entry.name})" if entry.name else entry.id for entry in entries]
+        more = f" and {len(run_ids) - shown} more" if len(run_ids) > shown else ""
+        return f"say which: {', '.join(names)}{more}"
 
 
-def _candidates(entries: list[RunEntry], shown: int = 8) -> str:
-    names = [f"{entry.id} ({entry.name})" if entry.name else entry.id for entry in entries[:shown]]
-    more = f" and {len(entries) - shown} more" if len(entries) > shown else ""
-    return f"say which: {', '.join(names)}{more}"
+def _is_part(run_id: str, reference: str) -> bool:
+    return bool(reference) and (run_id.startswith(reference) or run_id.endswith(f"-{reference}"))
 
 
 def _decoded(data: bytes | memoryview) -> dict[str, Any]:
@@ -283,31 +338,46 @@ def _decoded(data: bytes | memoryview) -> dict[str, Any]:
 
 def _refresh(folder: str, kept: dict[str, Packed]) -> tuple[dict[str, Packed], int]:
     """The records of all run folders, the kept ones first, and how many were read anew."""
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return {}, 0
-    except OSError as error:
-        raise FolderError(f"cannot read {folder}: {error.strerror}") from None
+    there = _names(folder)
     found: dict[str, Packed] = {}
     changed: dict[str, int] = {}
-    look = os.stat
-    try:
-        there = dict.fromkeys(os.listdir(handle))
-        for name in [name for name in kept if name in there] + [name for name in there if name not in kept]:
-            try:
-                status = look(name, dir_fd=handle)
-            except OSError:
-                continue
-            packed = kept.get(name)
-            if packed is not None and packed.signature == status.st_mtime_ns:
-                found[name] = packed
-            elif stat.S_ISDIR(status.st_mode) and _is_run_id(name):
-                changed[name] = status.st_mtime_ns
-    finally:
-        os.close(handle)
+    for name, signature in _folders(folder, [*(name for name in kept if name in there), *(there - kept.keys())]):
+        packed = kept.get(name)
+        if packed is not None and packed.signature == signature:
+            found[name] = packed
+        else:
+            changed[name] = signature
     found.update(_read_all(folder, changed))
     return found, len(changed)
+
+
+def _names(folder: str) -> set[str]:
+    """What there is in the folder of the runs; nothing where that is missing."""
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise FolderError(f"cannot read {folder}: {error.strerror}") from None
+
+
+def _folders(folder: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Those that are run folders, and when they changed."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    look = os.stat
+    try:
+        for name in names:
+            try:
+                status = look(name, dir_fd=handle, follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISDIR(status.st_mode) and _is_run_id(name):
+                yield name, status.st_mtime_ns
+    finally:
+        os.close(handle)
 
 
 def _read_all(folder: str, changed: dict[str, int]) -> dict[str, Packed]:
@@ -407,7 +477,7 @@ def _document(path: str, problems: list[str]) -> dict[str, Any]:
 
 
 def _raw(path: str) -> Any:
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=plain_file) as file:
         return orjson.loads(file.read())
 
 

@@ -1,8 +1,10 @@
-"""JSON on disk: the one document encoder and the atomic replace."""
+"""JSON on disk: the one document encoder, the atomic replace, and the reading of files that whirr wrote."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 
 import orjson
@@ -40,9 +42,22 @@ def read_document(path: Path) -> Any:
         ValueError: it is not JSON.
     """
     try:
-        return revive(orjson.loads(path.read_bytes()))
+        with open(path, "rb", buffering=0, opener=plain_file) as file:
+            return revive(orjson.loads(file.read()))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def plain_file(path: str, flags: int) -> int:
+    """An ``opener`` for ``open`` that takes regular files only: a job may have put a link or a pipe in their place."""
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is no regular file", path)
 
 
 def write_atomic(path: Path | str, data: bytes, *, durable: bool = False) -> None:

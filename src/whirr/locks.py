@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from whirr import process
+from whirr.model import WorkerInfo
 
 WORKERS, ATTEMPTS = "workers", "attempts"
 
@@ -61,3 +66,21 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def is_dead(worker: WorkerInfo, queue: Path) -> bool | None:
+    """Whether a worker's process is gone; None where that cannot be known: its lock is not one of this folder.
+
+    A worker without a time limit on its leases has its lock in the folder of the database, which is this one.
+    """
+    lock = worker_lock(queue, worker.id)
+    if worker.lease_s is not None and not (lock.exists() and is_here(worker.process)):
+        return None
+    return not is_held(lock)
+
+
+def is_here(identity: Mapping[str, Any]) -> bool:
+    """Whether a process is one of this machine; copied machines share an id, and some have none."""
+    here = process.identity()
+    same = [identity.get(name) == here[name] and bool(here[name]) for name in ("boot_id", "machine_id", "host")]
+    return same[0] or (same[1] and same[2])

@@ -175,6 +175,40 @@ class Job(NamedTuple):
         """The id of its run, the same in every attempt."""
         return run_id_of(self.id)
 
+    def as_dict(self, run_dir: str) -> dict[str, Any]:
+        """As programs are given it, with the folder of its run: by ``--json``, and with more by ``WhirrClient``."""
+        spec = self.spec
+        return {
+            "job_id": self.id,
+            "run_id": self.run_id,
+            "run_dir": run_dir,
+            "name": spec.name,
+            "status": str(self.status),
+            "exit_code": self.exit_code,
+            "cause": self.cause.as_dict() if self.cause else None,
+            "command": list(spec.argv),
+            "workdir": spec.workdir,
+            "tags": list(spec.tags),
+            "priority": spec.priority,
+            "gpus": spec.gpus,
+            "timeout_seconds": spec.timeout_s,
+            "grace_seconds": spec.grace_s,
+            "retries": spec.retries,
+            "after": list(spec.after),
+            "after_any": list(spec.after_any),
+            "env": dict(spec.env),
+            "snapshot": spec.snapshot,
+            "attempt": self.attempt,
+            "failures": self.failures,
+            "crashes": self.crashes,
+            "worker": self.worker,
+            "submitted_by": spec.submitted_by,
+            "submitted_at": self.submitted_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "cancelled_by": self.cancelled_by,
+        }
+
 
 def run_id_of(job_id: int) -> str:
     """The id of the run of a job."""
@@ -259,6 +293,7 @@ class WorkerInfo(NamedTuple):
         slots: how many jobs it runs at once.
         gpus: the GPUs it gives out, by UUID, in PCI order.
         lease_s: seconds for which a lease holds without a renewal; None: as long as the worker's lock is held.
+        remote: it works through a server, which alone says when its leases have run out.
     """
 
     id: str
@@ -269,6 +304,7 @@ class WorkerInfo(NamedTuple):
     lease_s: float | None
     started_at: str
     seen_at: str
+    remote: bool = False
 
     @property
     def host(self) -> str:
@@ -279,6 +315,43 @@ class WorkerInfo(NamedTuple):
     def machine(self) -> str:
         """What tells its machine from all others; GPUs are given out once a machine."""
         return f"{self.host}/{self.process.get('machine_id')}"
+
+
+class Sighting(NamedTuple):
+    """A worker as its hub sees it.
+
+    Attributes:
+        silent_s: seconds since its last sign of life.
+        gone: its process is known to be gone.
+    """
+
+    worker: WorkerInfo
+    silent_s: float
+    gone: bool
+
+
+class Role(StrEnum):
+    """What a token is good for.
+
+    ``read`` looks, ``submit`` also submits, cancels and sends files of runs, ``worker`` looks and runs jobs but cannot
+    submit any, ``admin`` may do everything, tokens included.
+    """
+
+    READ = "read"
+    SUBMIT = "submit"
+    WORKER = "worker"
+    ADMIN = "admin"
+
+
+class Token(NamedTuple):
+    """A token, without what proves it."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
 
 
 class Decision(NamedTuple):

@@ -9,7 +9,7 @@ from whirr import clock
 from whirr.fleet import Fleet, Seen, look
 from whirr.hub import Hub
 from whirr.model import Job, JobStatus
-from whirr.progress import Progress, read_progress
+from whirr.progress import Progress
 from whirr.waiting import Reasons
 
 ENDED = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.COMPLETED)
@@ -37,11 +37,13 @@ class Overview:
     """See the module.
 
     Attributes:
+        now: seconds since 1970, on the hub's clock.
         counts: how many jobs are in each state; the lists may be shorter.
         queued: in the order in which they will run, each with the reason why it waits.
         ended: the last ones first.
     """
 
+    now: float
     counts: Mapping[JobStatus, int]
     running: tuple[Running, ...]
     queued: tuple[tuple[Job, str], ...]
@@ -65,6 +67,7 @@ def overview(hub: Hub, limit: int = 0) -> Overview:
         waiting.append((job, reasons.why(job, ahead)))
         ahead += not job.blocked
     return Overview(
+        now=hub.now(),
         counts=hub.counts(),
         running=tuple(running(hub, job, workers) for job in workers.active),
         queued=tuple(waiting),
@@ -82,7 +85,6 @@ def last_ended(hub: Hub, limit: int) -> list[Job]:
 
 def running(hub: Hub, job: Job, workers: Fleet) -> Running:
     """One job under way."""
-    now = clock.now().timestamp()
-    elapsed = max(now - clock.epoch(job.started_at), 0.0) if job.started_at else 0.0
-    progress = read_progress(hub.run_dir(job.id))
+    elapsed = max(hub.now() - clock.epoch(job.started_at), 0.0) if job.started_at else 0.0
+    progress = hub.runs.progress(job.run_id)
     return Running(job, workers.worker_of(job), workers.gpus.get(job.id, ()), elapsed, progress)

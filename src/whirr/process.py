@@ -256,3 +256,14 @@ def _kernel_log_names(pid: int, log: str = "/dev/kmsg") -> bool | None:
         return None
     finally:
         os.close(handle)
+
+
+def person() -> str:
+    """Who asks: ``user@host``."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 from whirr.derive import metrics_files
 from whirr.encode import RESERVED, STEP, TIMESTAMP
 from whirr.folder import CONFIG, decode
-from whirr.jsonio import read_document
+from whirr.jsonio import plain_file, read_document
 from whirr.values import spell
 
 TAIL = 2**16
@@ -81,7 +81,7 @@ def _last_records(run_dir: Path) -> tuple[list[dict[str, Any]], float]:
     records: list[dict[str, Any]] = []
     firsts = []
     for entry in metrics_files(os.fspath(run_dir)):
-        with suppress(OSError), open(entry.path, "rb") as file:
+        with suppress(OSError), open(entry.path, "rb", opener=plain_file) as file:
             head = decode(file.read(HEAD).rpartition(b"\n")[0])[0]
             firsts += [record[STEP] for record in head[:1] if _is_count(record.get(STEP))]
             start = max(os.fstat(file.fileno()).st_size - TAIL, 0)

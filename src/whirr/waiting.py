@@ -33,6 +33,7 @@ class Reasons:
         self._now = hub.clock()
         self._idle_gpus, _ = fleet.idle_gpus()
         self._idle_slots, _ = fleet.idle_slots()
+        self._lack: dict[str, frozenset[str]] = {}
         self._widest = max((len(seen.worker.gpus) for seen in fleet.living), default=0)
 
     def why(self, job: Job, ahead: int | None = None) -> str:
@@ -54,9 +55,22 @@ class Reasons:
         if (job.spec.gpus or 0) > self._widest:
             has = f"at most {self._widest}" if self._widest else "none"
             return f"needs {_gpus(job.spec.gpus or 0)}; the workers have {has}"
+        if lack := self._lacking(job):
+            return lack
         # A wait is never longer than this: one that seems so was counted before the machine was restarted.
         left = (job.not_before or 0.0) - self._now
         return f"tried again in {clock.format_duration(left)}" if 0 < left <= BACKOFF_MOST_S else ""
+
+    def _lacking(self, job: Job) -> str:
+        """That no worker has the folder the job is to run in, where all have looked."""
+        if job.spec.snapshot or any(seen.worker.lease_s is None for seen in self._fleet.living):
+            return ""
+        if job.spec.workdir not in self._lack:
+            self._lack[job.spec.workdir] = frozenset(self._hub.lacking(job.spec.workdir))
+        if not {seen.worker.id for seen in self._fleet.living} <= self._lack[job.spec.workdir]:
+            return ""
+        many = len(self._fleet.living)
+        return f"no worker has its folder {job.spec.workdir} ({many} {'lack' if many > 1 else 'lacks'} it)"
 
     def _needs(self, job: Job) -> str:
         after_any = set(job.spec.after_any) - set(job.spec.after)

@@ -4,20 +4,59 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import orjson
 
+from whirr.derive import Derived
 from whirr.errors import UsageError
-from whirr.index import RunEntry
 from whirr.values import NON_FINITE
 
 MISSING = object()
 """What a key means for a run that has no such thing."""
 
-FIELDS: dict[str, Callable[[RunEntry], Any]] = {
+
+class Run(Protocol):
+    """A run, as far as keys are looked up in it: ``index.RunEntry``, ``catalog.RunView``."""
+
+    @property
+    def id(self) -> str:
+        """The name of its folder."""
+
+    @property
+    def name(self) -> str | None:
+        """The name given to it."""
+
+    @property
+    def status(self) -> str:
+        """Its status word."""
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Its ``meta.json``."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Its summary."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its configuration."""
+
+    @property
+    def metrics(self) -> Mapping[str, Derived]:
+        """What whirr derived from what it logged."""
+
+
+T = TypeVar("T")
+
+FIELDS: dict[str, Callable[[Run], Any]] = {
     "id": lambda run: run.id,
     "name": lambda run: run.name,
     "status": lambda run: run.status,
@@ -44,7 +83,7 @@ _WORDS = {
 }
 
 
-def lookup(run: RunEntry, key: str) -> Any:
+def lookup(run: Run, key: str) -> Any:
     """What ``key`` means for a run, or MISSING.
 
     A field of the run (``FIELDS``), else ``summary.KEY``, ``metrics.KEY`` (its last value; ``.last``,
@@ -54,7 +93,7 @@ def lookup(run: RunEntry, key: str) -> Any:
     return find(run, key)[1]
 
 
-def find(run: RunEntry, key: str) -> tuple[str, Any]:
+def find(run: Run, key: str) -> tuple[str, Any]:
     """Where ``key`` was found (``summary``, ``metrics``, ``config``, or empty) and what ``lookup`` gives."""
     if key in FIELDS:
         value = FIELDS[key](run)
@@ -90,7 +129,7 @@ def revived(value: Any) -> Any:
     return NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
-def derived(run: RunEntry, key: str) -> Any:
+def derived(run: Run, key: str) -> Any:
     """A derived metric (its last value, or the named part), or MISSING."""
     metrics = run.metrics
     if key in metrics:
@@ -102,7 +141,7 @@ def derived(run: RunEntry, key: str) -> Any:
     return MISSING
 
 
-_ROOMS: dict[str, Callable[[RunEntry, str], Any]] = {
+_ROOMS: dict[str, Callable[[Run, str], Any]] = {
     "summary": lambda run, key: dig(run.summary, key),
     "metrics": derived,
     "config": lambda run, key: dig(run.config, key),
@@ -131,7 +170,7 @@ class Condition(NamedTuple):
     value: Any
     text: str
 
-    def meets(self, run: RunEntry) -> bool:
+    def meets(self, run: Run) -> bool:
         """Whether the run meets the condition."""
         actual = lookup(run, self.key)
         return actual is not MISSING and _holds(actual, self)
@@ -216,7 +255,7 @@ class Selection(NamedTuple):
     name: str | None = None
     conditions: tuple[Condition, ...] = ()
 
-    def admits(self, run: RunEntry) -> bool:
+    def admits(self, run: Run) -> bool:
         """Whether a run is wanted; what costs least is asked first."""
         return (
             (self.name is None or fnmatchcase(run.name or "", self.name))
@@ -226,12 +265,19 @@ class Selection(NamedTuple):
         )
 
 
-def sort_by(runs: Iterable[RunEntry], key: str, *, descending: bool = False) -> list[RunEntry]:
-    """Runs in the order of a key: numbers, then texts; runs without it (or with NaN) last, either way."""
-    ranked: list[tuple[tuple[int, Any], RunEntry]] = []
-    last: list[RunEntry] = []
+def sort_by(
+    runs: Iterable[T], key: str, *, descending: bool = False, look: Callable[[T, str], Any] | None = None
+) -> list[T]:
+    """Runs in the order of a key: numbers, then texts; runs without it (or with NaN) last, either way.
+
+    Args:
+        look: gives what ``key`` means for one of them (default: ``lookup``).
+    """
+    look = look or cast(Callable[[T, str], Any], lookup)
+    ranked: list[tuple[tuple[int, Any], T]] = []
+    last: list[T] = []
     for run in runs:
-        value = lookup(run, key)
+        value = look(run, key)
         if value is MISSING or value is None or value != value:
             last.append(run)
         else:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hubs import Ticker, outcome, spec, worker
+from hubs import Ticker, known, outcome, spec, worker
 
 from whirr.connect import open_hub
 from whirr.errors import IllegalTransition, LeaseLost
@@ -49,8 +49,7 @@ class Pair:
 
     def worker(self, **about: object) -> WorkerInfo:
         info = worker(**about)
-        self.one.register(info)
-        return info
+        return known(self.one, info)
 
     def claimed(self, by: WorkerInfo) -> Claim:
         claim = self.one.claim(by)

@@ -16,7 +16,7 @@ from whirr.errors import StoreError
 from whirr.store.database import SQL_FOLDER
 from whirr.store.migrate import migrate
 
-TABLES = "jobs, workers, attempts, dependencies, job_tags, gpus_in_use"
+TABLES = "jobs, workers, worker_folders, attempts, dependencies, job_tags, gpus_in_use"
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 

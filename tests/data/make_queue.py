@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from hubs import STAMP, Ticker, outcome, spec, worker  # noqa: E402
+from hubs import STAMP, Ticker, known, outcome, spec, worker  # noqa: E402
 
 from whirr.connect import open_hub  # noqa: E402
 from whirr.local import LocalHub  # noqa: E402
@@ -28,7 +28,7 @@ def fill(hub: LocalHub) -> None:
     locked = worker("locked", "node", gpus=("GPU-a", "GPU-b"))
     timed = worker("timed", "node", lease_s=60.0)
     for each in (locked, timed):
-        hub.register(each)
+        known(hub, each)
     hub.submit(spec("python", "train.py", name="first", config={"lr": 0.1}, tags=("sweep", "night")))
     end(hub, timed, Verdict.COMPLETED)  # 1 completed
     hub.submit(spec("false", tags=("sweep",)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import wait_until
-from hubs import Ticker, worker
+from hubs import Ticker, known, worker
 from queues import a_queue
 from settable_clock import settable_clock
 
@@ -139,7 +139,7 @@ def test_nothing_outlives_a_reboot(tmp_path: Path) -> None:
         locked = worker("locked", slots=2)
         timed = worker("timed", lease_s=10.0**6)
         for info in (locked, timed):
-            hub.register(info._replace(process={**info.process, "boot_id": "the last boot"}))
+            known(hub, info._replace(process={**info.process, "boot_id": "the last boot"}), str(queue.hub.root.parent))
             worker_lock(queue.hub.queue, info.id).parent.mkdir(exist_ok=True)
             worker_lock(queue.hub.queue, info.id).touch()
         held = [queue.record("exit", 0) for _ in range(4)]

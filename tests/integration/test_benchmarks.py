@@ -26,6 +26,11 @@ ROWS = {
     "submit": ["whirr submit"],
     "snapshot": ["record the tree", "look for changes"],
     "queue_peer": ["huey"],
+    "server_start": ["started, SQLite, p95", "started, PostgreSQL, p50"],
+    "server_submit": ["16 clients, SQLite", "16 clients, PostgreSQL", "share of a core, SQLite"],
+    "server_idle": ["200 idle workers"],
+    "ship": ["append a line", "until it is there", "artifact; limit", "log; limit"],
+    "server_list": ["of 50 runs from the server"],
 }
 
 

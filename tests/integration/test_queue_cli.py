@@ -140,7 +140,7 @@ class TestSubmit:
             (["--after", "job-x", "--", "true"], "'job-x' is no job"),
             (["--env", "=1", "--", "true"], "--env '=1' names no variable"),
             (["--env", "NOT_SET_HERE", "--", "true"], "--env NOT_SET_HERE: it is not set here"),
-            (["--workdir", "missing", "--", "true"], "invalid value for '--workdir'"),
+            (["--workdir", "missing", "--", "true"], "there is no folder"),
             (["--nope", "--", "true"], "no such option"),
         ],
     )

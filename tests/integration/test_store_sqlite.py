@@ -46,7 +46,7 @@ def test_home_and_the_working_directory_are_understood(workplace: Path, monkeypa
         database = open_database(place)
         os.chdir("/")
         with database.transaction() as tx:
-            assert tx.all("jobs", limit=1) == []
+            assert tx.all("jobs", limit=1, before=9) == []
         os.chdir(workplace)
         database.close()
     assert sorted(os.listdir(workplace)) == ["file:queue.db", "file:queue.db-journal", "queue.db", "queue.db-journal"]
@@ -131,13 +131,14 @@ with open("filler", "wb") as file:
 
 def submit(size):
     with database.transaction() as tx:
-        tx.run("insert_job", spec="x" * size, priority=0, gpus=None, blocked=0, submitted_at="now")
+        about = {"workdir": "/", "snapshot": 0, "submission": None, "priority": 0, "gpus": None, "blocked": 0}
+        tx.run("insert_job", spec="x" * size, submitted_at="now", **about)
 
 told(lambda: submit(200_000))
 os.unlink("filler")
 told(lambda: submit(200))
 with database.snapshot() as tx:
-    print([len(row["spec"]) for row in tx.all("jobs", limit=9)])
+    print([len(row["spec"]) for row in tx.all("jobs", limit=9, before=99)])
 database.close()
 """
 
@@ -147,7 +148,7 @@ open_database("queue.db").close()
 subprocess.run(["mount", "-o", "remount,ro", "."], check=True)
 database = open_database("queue.db")
 with database.snapshot() as tx:
-    print(tx.all("jobs", limit=9))
+    print(tx.all("jobs", limit=9, before=99))
 
 def write():
     with database.transaction() as tx:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from helpers import outputs, program, start, wait_until
-from repositories import git, tree, write
+from repositories import checkout, git, tree, write
 
 from whirr.capture import git_info
+from whirr.codestore import LocalCode
 from whirr.errors import FolderError, UsageError, WhirrError
-from whirr.submission import Tree, changed_since, checkout, forget, keep, record, record_tree, remove
+from whirr.snapshot import send
+from whirr.submission import Tree, changed_since, forget, keep, record, record_tree, remove
 
 PATIENCE = 60.0
 """Seconds: these tests are about what is right on a machine that may be busy."""
@@ -188,7 +190,7 @@ def test_a_kept_tree_outlives_collection_and_a_forgotten_one_does_not(top: Path,
     forget(found.top, "local-1")
     forget(found.top, "local-1")
     git(top, "gc", "-q", "--prune=now")
-    with pytest.raises(WhirrError, match="cannot be checked out"):
+    with pytest.raises(WhirrError):
         checkout(found, tmp_path / "again")
     assert not (tmp_path / "again").exists()
     assert "but not which" in (compared(found).unknown or "")
@@ -202,7 +204,9 @@ def test_secrets_and_large_files_are_left_out_and_watched(top: Path, tmp_path: P
     found = recorded(top, untracked_limit=1000)
     reasons = {one.path: one.why for one in found.left_out}
     assert reasons.keys() == {".env", "server.pem", "weights.bin", "lib/.env"}
-    copy = content(checkout(found, tmp_path / "copy"))
+    with pytest.raises(UsageError, match=r"holds lib/\.env, which may be secret"):
+        checkout(found, tmp_path / "copy")
+    copy = content(checkout(found._replace(include=("lib/.env",)), tmp_path / "copy"))
     assert copy["lib/.env"] == (0, b"OLD=1"), "the committed state"
     assert {".env", "server.pem", "weights.bin"}.isdisjoint(copy)
     assert compared(found).same
@@ -320,7 +324,7 @@ def test_a_repository_inside_is_left_out(top: Path) -> None:
     assert compared(found).same
 
 
-def test_clean_and_smudge_filters_run_as_in_git(top: Path, tmp_path: Path) -> None:
+def test_a_filter_stores_and_what_git_lfs_keeps_is_sent_as_content(top: Path, tmp_path: Path) -> None:
     git(top, "config", "filter.lfs.clean", "tr a-z A-Z")
     git(top, "config", "filter.lfs.smudge", "tr A-Z a-z")
     write(top, {".gitattributes": "*.bin filter=lfs\n", "weights.bin": "weights\n"})
@@ -385,13 +389,15 @@ def test_submissions_at_once_while_git_adds_and_commits(top: Path, tmp_path: Pat
 
 def test_a_killed_checkout_leaves_nothing_that_looks_like_one(top: Path, tmp_path: Path) -> None:
     waiting = tmp_path / "waiting"
-    git(top, "config", "filter.slow.smudge", f"touch {waiting}; cat; sleep 60")
     write(top, {".gitattributes": "last.bin filter=slow\n", "last.bin": "b"})
+    kept = LocalCode(tmp_path / "kept")
+    sent = send(kept, recorded(top))
+    store = kept.place(sent.tree)
+    git(store, "config", "filter.slow.smudge", f"touch {waiting}; cat; sleep 60")
     code = f"""
-        import sys
         from pathlib import Path
-        from whirr.submission import checkout, record_tree
-        checkout(record_tree(Path({str(top)!r})), Path({str(tmp_path / "job")!r}))
+        from whirr.submission import Tree, checkout
+        checkout(Tree.from_dict({sent.as_dict()!r}), Path({str(tmp_path / "job")!r}), Path({str(store)!r}))
     """
     other = start([sys.executable, program(tmp_path / "checkout.py", code)], tmp_path)
     wait_until(waiting.exists)
@@ -399,7 +405,6 @@ def test_a_killed_checkout_leaves_nothing_that_looks_like_one(top: Path, tmp_pat
     end_orphan(tmp_path)
     outputs(other)
     assert not (tmp_path / "job").exists()
-    git(top, "config", "filter.slow.smudge", "cat")
     assert content(checkout(recorded(top), tmp_path / "job")) == content(top)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".job")] == []
 

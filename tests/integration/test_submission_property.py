@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from repositories import git, write
+from repositories import checkout, git, write
 
-from whirr.submission import changed_since, checkout, record_tree
+from whirr.submission import changed_since, record_tree
 
 NAMES = ["a", "b.py", "d/a", "d/e/b.py", "d", "x y", "new\nline", "a/inner", "ignored.log", "*.py", ":top", "é"]
 Found = dict[str, tuple[int, bytes]]

@@ -295,7 +295,7 @@ class TestFind:
         ],
     )
     def test_found(self, index: RunIndex, reference: str, run_id: str) -> None:
-        assert index.find(reference).id == run_id
+        assert index.find(reference) == run_id
 
     @pytest.mark.parametrize("reference", ["base", "local", "job"])
     def test_ambiguous(self, index: RunIndex, reference: str) -> None:

@@ -10,10 +10,12 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whirr.cli.common import as_json, status_words
+from whirr.catalog import RunQuery
+from whirr.cli.common import status_words
 from whirr.cli.report import report
 from whirr.cli.screen import Screen
-from whirr.index import KINDS, RunIndex
+from whirr.index import KINDS
+from whirr.localruns import LocalRuns
 from whirr.where import FIELDS, Selection, lookup, parse_condition, sort_by
 
 INNER = (
@@ -46,14 +48,13 @@ def test_any_json(meta: Any, config: Any, rows: Any, said: Any) -> None:
         for name in ("metrics", "system"):
             (folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         for _ in range(2):
-            index = RunIndex(Path(place))
-            (run,) = index.runs()
+            runs = LocalRuns(Path(place))
+            (run,) = runs.page(RunQuery()).runs
             assert run.id == "r1"
             assert status_words(run)
-            assert orjson.dumps(as_json(run))
-            assert report(run, Screen(80, True, True, True), (), whole_traceback=True)
+            assert orjson.dumps(run.as_dict())
+            assert report(runs.detail("r1"), Screen(80, True, True, True), (), whole_traceback=True)
             for key in (*FIELDS, "loss", "loss.min", "command.why"):
                 lookup(run, key)
                 sort_by([run, run], key)
                 Selection(name="x*", conditions=(parse_condition(f"{key}~x"),)).admits(run)
-            index.save()

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from whirr import jsonio
 from whirr.capture.git import Status
+from whirr.codestore import LocalCode
 from whirr.errors import FolderError, NotFound, UsageError, WhirrError
-from whirr.submission import Change, Changes, LeftOut, Submission, Tree, changed_since, checkout, record, remove
+from whirr.snapshot import send
+from whirr.submission import Change, Changes, LeftOut, Submission, Tree, changed_since, record, remove
 from whirr.submission import find_program as find
 from whirr.submission.checkout import require
 from whirr.submission.parallel import both
@@ -145,7 +147,7 @@ def test_a_repository_that_is_gone_is_said(tmp_path: Path) -> None:
     assert "no git work tree" in (changes.unknown or "")
     assert not changes.same
     with pytest.raises(NotFound):
-        checkout(gone, tmp_path / "copy")
+        send(LocalCode(tmp_path / "store"), gone)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -125,7 +125,8 @@ def test_the_health_of_workers(hub: LocalHub, at_work: type, locks: list[Held]) 
     at_work(name="alive")
     at_work(name="killed")
     locks[-1].release()
-    hub.register(worker("silent", host="elsewhere", lease_s=60)._replace(started_at="2026-01-01T12:00:00.000000Z"))
+    long_ago = LocalHub(hub.root, hub.database, stamp=lambda: "2026-01-01T12:00:00.000000Z")
+    long_ago.register(worker("silent", host="elsewhere", lease_s=60))
     hub.register(worker("remote", host="elsewhere", lease_s=60)._replace(started_at=clock.stamp()))
     health = {seen.worker.name: seen.health for seen in look(hub).workers}
     assert health == {

@@ -39,6 +39,7 @@ _QUIET = {
     "GIT_ALLOW_PROTOCOL": "none",
     "LC_ALL": "C",
 }
+_UNSET = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
 # Off: what would start a daemon, run the user's hooks, write into the repository, or shape the patch.
 _SETTINGS = (
     "core.fsmonitor=false",
@@ -67,13 +68,33 @@ class Repository:
         argv = ["git", "--no-pager"]
         for setting in _SETTINGS:
             argv += ("-c", setting)
-        # The program may set and remove variables meanwhile: each is asked for once, and may be gone.
-        own = ((name, os.environ.get(name)) for name in os.environ if name not in _FOREIGN)
-        env = {name: value for name, value in own if value is not None} | _QUIET
+        env = self.environment()
         if index is not None:
             env["GIT_INDEX_FILE"] = index
         more.setdefault("deadline", self.deadline)
         return child.run([*argv, *arguments], cwd=self.top, env=env, stdin=stdin, **more)
+
+    def environment(self) -> dict[str, str]:
+        """The variables git is given."""
+        # The program may set and remove variables meanwhile: each is asked for once, and may be gone.
+        own = ((name, os.environ.get(name)) for name in os.environ if name not in _FOREIGN)
+        return {name: value for name, value in own if value is not None} | _QUIET
+
+
+class Bare(Repository):
+    """A bare repository of whirr's own, where no setting of the user's counts and every owner is trusted."""
+
+    def __init__(self, place: Path, deadline: float) -> None:
+        super().__init__(os.fspath(place), os.fspath(place), deadline)
+
+    def git(self, *arguments: str, **more: Any) -> Output:
+        """As in `Repository`; named outright, a repository need be no discovery that git may distrust."""
+        return super().git(f"--git-dir={self.admin}", *arguments, **more)
+
+    def environment(self) -> dict[str, str]:
+        """The variables git is given."""
+        own = {name: value for name, value in super().environment().items() if not name.startswith("GIT_")}
+        return own | _QUIET | _UNSET
 
 
 class Change:

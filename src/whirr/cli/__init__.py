@@ -30,6 +30,13 @@ COMMANDS = {
     "watch": "Show the queue and keep it up to date.",
     "runs": "List runs, newest first.",
     "show": "Show one run: ending, config, summary, curves, files.",
+    "sync": "Send runs of this machine to a server.",
+    "server": "Give many machines one queue and one place for runs.",
+    "token": "Make, list and revoke the tokens of a server.",
+    "login": "Keep a token for a server.",
+    "logout": "Forget the token for a server.",
+    "backup": "Copy folder and queue while jobs run.",
+    "restore": "Make a folder and its queue from a backup.",
     "doctor": "Check folder, queue, machine and workers.",
 }
 """The subcommands and what each does; each is ``command`` in the module of its name, imported when it is needed."""
@@ -113,7 +120,7 @@ def _code(error: WhirrError) -> int:
 
 def _misused(error: click.ClickException) -> int:
     """Say what the parser of the command line did not understand."""
-    text = error.format_message().rstrip(".")
+    text = error.format_message().replace("\n\t", " ").rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "whirr"
     complain(text[:1].lower() + text[1:], f"see {path} --help")

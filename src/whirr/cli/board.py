@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from whirr import clock
 from whirr.cli.common import age, duration
 from whirr.cli.queue import command_of, name_of, ran_s, why_ended
 from whirr.cli.report import interest
@@ -140,7 +139,7 @@ def _queued(hub: Hub, view: Overview, screen: Screen) -> list[str]:
         *_heads(hub, jobs),
         Column("state", [status_cell(job, screen, _attempt(job)) for job in jobs]),
         Column("priority", priorities, right=True, rank=2),
-        Column("waiting", [Cell(_age(job.submitted_at), "dim") for job in jobs], right=True, rank=3),
+        Column("waiting", [Cell(_age(job.submitted_at, view.now), "dim") for job in jobs], right=True, rank=3),
         Column("why", [Cell(why) for _, why in view.queued], least=16, rank=1, most=60),
     )
     return _more(lines, view.counts.get(JobStatus.QUEUED, 0) - len(jobs), "queued", screen)
@@ -155,7 +154,7 @@ def _ended(hub: Hub, view: Overview, screen: Screen) -> list[str]:
         *_heads(hub, jobs),
         Column("state", [status_cell(job, screen) for job in jobs]),
         Column("ran", [Cell(duration(ran_s(hub, job))) for job in jobs], right=True, rank=2),
-        Column("ended", [Cell(_age(job.finished_at, " ago"), "dim") for job in jobs], right=True, rank=3),
+        Column("ended", [Cell(_age(job.finished_at, view.now, " ago"), "dim") for job in jobs], right=True, rank=3),
         Column("cause", causes, least=16, rank=1, most=80),
     )
     ended = sum(count for status, count in view.counts.items() if status.terminal)
@@ -182,10 +181,10 @@ def _more(lines: list[str], count: int, what: str, screen: Screen) -> list[str]:
     return [*lines, screen.paint(f"and {count} more {what} (--all)", "dim")] if lines and count > 0 else lines
 
 
-def _age(stamp: str | None, suffix: str = "") -> str:
+def _age(stamp: str | None, now: float, suffix: str = "") -> str:
     if stamp is None:
         return ""
-    return age(stamp, clock.now().timestamp()).removesuffix(" ago") + suffix
+    return age(stamp, now).removesuffix(" ago") + suffix
 
 
 def _troubles(fleet: Fleet, screen: Screen) -> list[str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 import click
 
-from whirr.cli.common import folder_option, json_option, print_json
+from whirr.cli.common import Place, json_option, place_option, print_json
 from whirr.cli.queue import Answers, JobNumber, as_json, person, queue_of
 from whirr.cli.screen import emit, note
 from whirr.errors import UsageError
-from whirr.fleet import is_dead
-from whirr.folder import QUEUE
 from whirr.hub import Hub
+from whirr.locks import is_dead
 from whirr.model import Job, JobStatus
 
 LOOK_EVERY_S = 0.1
@@ -26,15 +24,13 @@ OPEN = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.CANCELLING)
 @click.option("--all-queued", is_flag=True, help="Cancel every queued job.")
 @click.option("--tag", metavar="T", help="Cancel every queued and running job with this tag.")
 @click.option("--wait", is_flag=True, help="Return when the processes of those that ran are gone.")
-@folder_option
+@place_option
 @json_option
-def command(
-    jobs: tuple[int, ...], all_queued: bool, tag: str | None, wait: bool, folder: Path | None, json: bool
-) -> int:
+def command(jobs: tuple[int, ...], all_queued: bool, tag: str | None, wait: bool, place: Place, json: bool) -> int:
     """Cancel jobs. A queued one is cancelled now; a running one is stopped, which takes up to its grace."""
     if not (jobs or all_queued or tag is not None):
         raise UsageError("no job to cancel is named", hint="give job numbers, --all-queued or --tag T")
-    with queue_of(folder) as hub:
+    with queue_of(place) as hub:
         answers = Answers()
         cancelled = []
         # The youngest first: a job fails when one that it waits for is cancelled before it.
@@ -78,10 +74,9 @@ def _settle(hub: Hub, job: Job) -> Job:
     """Clear up after the worker of a job if it is dead: nobody else may be there to do it."""
     from whirr.worker.reaper import reap
 
-    queue = hub.root / QUEUE
     worker = next((worker for worker in hub.workers() if worker.id == job.worker), None)
-    if worker is not None and is_dead(worker, queue):
-        reap(hub, queue)
+    if hub.locks is not None and worker is not None and is_dead(worker, hub.locks):
+        reap(hub, hub.locks)
         return hub.job(job.id)
     return job
 

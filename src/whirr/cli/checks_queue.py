@@ -80,7 +80,8 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
             yield ok("workers", f"{about}: alive, {jobs}")
         elif seen.health is Health.DEAD:
             advice = "any worker of this machine, or whirr doctor --fix, ends what it left and queues its jobs again"
-            yield problem("workers", f"{about}: dead, {jobs}", advice, partial(_reap, hub))
+            mend = None if hub.locks is None else partial(_reap, hub, hub.locks)
+            yield problem("workers", f"{about}: dead, {jobs}", advice, mend)
         else:
             silent = clock.format_duration(seen.silent_s)
             advice = (
@@ -92,9 +93,9 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
         yield problem("jobs", f"running without a worker: {', '.join(map(str, unknown))}", "whirr status ID tells more")
 
 
-def _reap(hub: Hub) -> str:
+def _reap(hub: Hub, locks: Path) -> str:
     done: list[str] = []
-    reap(hub, hub.root / QUEUE, done.append)
+    reap(hub, locks, done.append)
     return "; ".join(done) or "their supervisors are still ending their jobs: look again in a moment"
 
 

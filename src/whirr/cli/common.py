@@ -2,27 +2,68 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from whirr import clock
 from whirr.cli.screen import clean, emit
 from whirr.config import Settings
-from whirr.errors import NotFound
+from whirr.errors import NotFound, UsageError
 from whirr.folder import ROOT, RUNS, find_root
-from whirr.index import UNKNOWN, RunEntry
+from whirr.index import UNKNOWN
 from whirr.jsonio import dumps
 
-folder_option = click.option(
-    "--dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The .whirr folder, or a folder in or above which it lies.",
-)
+if TYPE_CHECKING:
+    from whirr.catalog import Runs, RunView
+
+
+class Place(NamedTuple):
+    """Which runs and queue a command works on, as its options say.
+
+    Attributes:
+        folder: what ``--dir`` says.
+        server: what ``--server`` says.
+    """
+
+    folder: Path | None
+    server: str | None
+
+    def server_url(self, settings: Settings) -> str | None:
+        """The server to work on; None: a folder of this machine.
+
+        Raises:
+            UsageError: both options were given, or the address is none.
+        """
+        if self.server is None:
+            return None if self.folder is not None else settings.server_url
+        if self.folder is not None:
+            raise UsageError("--dir and --server exclude each other", hint="give one of them")
+        return Settings({"WHIRR_SERVER_URL": self.server}).server_url
+
+
+def place_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--dir`` and ``--server`` to a command, which gets them as one argument ``place``."""
+
+    @click.option(
+        "--dir",
+        "folder",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="The .whirr folder, or a folder in or above which it lies.",
+    )
+    @click.option("--server", metavar="URL", help="Work on the queue and runs of this server (WHIRR_SERVER_URL).")
+    @wraps(function)
+    def with_place(*arguments: Any, folder: Path | None, server: str | None, **options: Any) -> Any:
+        return function(*arguments, place=Place(folder, server), **options)
+
+    return with_place
+
+
 json_option = click.option("--json", is_flag=True, help="Print JSON instead.")
 
 
@@ -43,11 +84,35 @@ def root_of(folder: Path | None) -> Path:
     raise NotFound(f"there is no {ROOT} folder at {folder}", hint="give the folder your script ran in")
 
 
+@contextmanager
+def runs_of(place: Place) -> Iterator[Runs]:
+    """The runs a command works on; a folder needs no queue for that.
+
+    Raises:
+        NotFound: there is no such folder.
+        Unreachable, AccessDenied, BadAnswer: the server cannot be worked on.
+    """
+    settings = Settings.from_env()
+    url = place.server_url(settings)
+    if url is None:
+        from whirr.localruns import LocalRuns
+
+        yield LocalRuns(root_of(place.folder))
+        return
+    from whirr.connect import reach
+
+    hub = reach(url, settings)
+    try:
+        yield hub.runs
+    finally:
+        hub.close()
+
+
 BRIEF = {"killed": "vanished (killed or crashed)", "interrupt": "interrupted", "out-of-memory": "out of memory"}
 """Causes whose own message is longer than a table wants."""
 
 
-def status_words(run: RunEntry, mark: str = "") -> str:
+def status_words(run: RunView, mark: str = "") -> str:
     """The status, with ``mark`` after its word, and a short cause where the run did not end well."""
     word = clean(run.status) + mark
     cause = run.record.get("cause")
@@ -80,29 +145,6 @@ def age(stamp: Any, now: float) -> str:
 def duration(seconds: Any) -> str:
     """A duration for people; nothing where there is none."""
     return clock.format_duration(seconds) if isinstance(seconds, int | float) else ""
-
-
-def as_json(run: RunEntry) -> dict[str, Any]:
-    """One run as ``whirr runs --json`` and ``whirr show --json`` give it."""
-    record = run.record
-    return {
-        "run_id": run.id,
-        "name": run.name,
-        "status": run.status,
-        "cause": record.get("cause"),
-        "started_at": record.get("started_at"),
-        "finished_at": record.get("finished_at"),
-        "last_seen_at": record.get("last_seen_at"),
-        "duration_seconds": record.get("duration_seconds"),
-        "tags": run.tags,
-        "config": run.config,
-        "summary": run.summary,
-        "metrics": {name: metric.as_dict() for name, metric in run.metrics.items()},
-        "git_info": record.get("git_info"),
-        "job_id": record.get("job_id"),
-        "path": os.path.abspath(run.path),
-        "problems": run.problems,
-    }
 
 
 def print_json(value: Any) -> None:

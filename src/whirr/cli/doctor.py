@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from whirr.cli import checks_machine, checks_queue
-from whirr.cli.common import folder_option, json_option, print_json
+from whirr.cli import checks_machine, checks_queue, checks_server
+from whirr.cli.common import Place, json_option, place_option, print_json
 from whirr.cli.finding import Finding, State, problem, remark
 from whirr.cli.queue import place_of
 from whirr.cli.screen import Screen, clean, emit, screen_of
@@ -25,15 +25,17 @@ WIDEST = 140
 
 @click.command()
 @click.option("--fix", is_flag=True, help="Clear up after dead workers and delete what was left behind.")
-@folder_option
+@place_option
 @json_option
-def command(fix: bool, folder: Path | None, json: bool) -> int:
+def command(fix: bool, place: Place, json: bool) -> int:
     """Check folder, database, machine, GPUs, workers and left-overs, and say what to do about what is wrong.
 
     Exits with 1 where there is a problem.
     """
-    root, settings = place_of(folder), Settings.from_env()
-    findings = [_mended(finding) if fix else finding for finding in examine(root, settings)]
+    settings = Settings.from_env()
+    url = place.server_url(settings)
+    found = examine(place_of(place.folder), settings) if url is None else checks_server.server(url, settings)
+    findings = [_mended(finding) if fix else finding for finding in found]
     if json:
         print_json([finding.as_dict() for finding in findings])
     else:

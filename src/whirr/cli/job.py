@@ -10,13 +10,13 @@ from typing import Any
 from whirr import clock, fleet
 from whirr.cli.board import metric_words, progress_words, status_cell
 from whirr.cli.common import age, duration
-from whirr.cli.files import code_changes
 from whirr.cli.gpus import GpuNames
 from whirr.cli.queue import as_json, command_of, environment_of, ran_s, why_ended
 from whirr.cli.report import pairs
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, size
 from whirr.cli.table import Cell, Column, render
-from whirr.folder import OUTPUT, attempt_folder
+from whirr.errors import NotFound
+from whirr.folder import ATTEMPTS, OUTPUT, attempt_folder
 from whirr.hub import Hub
 from whirr.model import Attempt, Job, JobStatus
 from whirr.overview import running
@@ -31,8 +31,9 @@ def document(hub: Hub, job: Job) -> dict[str, Any]:
     found = as_json(hub, job)
     found["why"] = why(hub, job) or None
     found["dependencies"] = [{"job_id": need.id, "status": str(need.status)} for need in hub.dependencies(job.id)]
-    found["attempts"] = [_attempt_document(hub, job, attempt) for attempt in hub.attempts(job.id)]
-    found["code_changes"] = code_changes(hub.run_dir(job.id))
+    kept = _kept(hub, job) or set()
+    found["attempts"] = [_attempt_document(hub, job, attempt, kept) for attempt in hub.attempts(job.id)]
+    found["code_changes"] = _code_changes(hub, job)
     if job.status.active:
         view = running(hub, job, fleet.look(hub))
         found["progress"] = view.progress.as_dict()
@@ -40,7 +41,7 @@ def document(hub: Hub, job: Job) -> dict[str, Any]:
     return found
 
 
-def _attempt_document(hub: Hub, job: Job, attempt: Attempt) -> dict[str, Any]:
+def _attempt_document(hub: Hub, job: Job, attempt: Attempt, kept: set[int]) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "worker": attempt.worker,
@@ -50,7 +51,7 @@ def _attempt_document(hub: Hub, job: Job, attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "cause": attempt.cause.as_dict() if attempt.cause else None,
         "usage": dict(attempt.usage),
-        "output": os.fspath(_output(hub, job, attempt.number)),
+        "output": os.fspath(_output(hub, job, attempt.number, kept)),
     }
 
 
@@ -60,8 +61,8 @@ def report(hub: Hub, job: Job, screen: Screen) -> list[str]:
     name = f"  {clean(job.spec.name)}" if job.spec.name else ""
     parts = [
         [screen.paint(f"job {job.id}{name}", "bold"), *pairs(list(_facts(hub, job, screen)), screen, indent="")],
-        _attempts(attempts, screen),
-        _changes(code_changes(hub.run_dir(job.id)), screen),
+        _attempts(attempts, hub.now(), screen),
+        _changes(_code_changes(hub, job), screen),
     ]
     lines: list[str] = []
     for part in filter(None, parts):
@@ -128,7 +129,7 @@ def _limits(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _times(hub: Hub, job: Job) -> Iterator[tuple[str, str]]:
-    now = clock.now().timestamp()
+    now = hub.now()
     by = f"  by {clean(job.spec.submitted_by)}" if job.spec.submitted_by else ""
     for label, stamp, more in (
         ("submitted", job.submitted_at, by),
@@ -156,24 +157,37 @@ def _recorded(job: Job) -> Iterator[tuple[str, str]]:
 
 def _files(hub: Hub, job: Job) -> Iterator[tuple[str, str]]:
     run_dir = hub.run_dir(job.id)
-    yield "run", clean(os.fspath(run_dir)) + ("" if run_dir.is_dir() else "  (missing)")
-    kept = [number for number in range(1, job.attempt + 1) if attempt_folder(run_dir, number).is_dir()]
+    kept = _kept(hub, job)
+    yield "run", clean(os.fspath(run_dir)) + ("  (missing)" if kept is None else "")
     if kept:
-        folder = attempt_folder(run_dir, kept[0]).parent
-        yield "earlier", f"{clean(os.fspath(folder))}: {', '.join(map(str, kept))}"
+        yield "earlier", f"{clean(os.fspath(run_dir / ATTEMPTS))}: {', '.join(map(str, sorted(kept)))}"
 
 
-def _output(hub: Hub, job: Job, number: int) -> Path:
+def _kept(hub: Hub, job: Job) -> set[int] | None:
+    """The attempts whose files were set aside; None where the job has no folder."""
+    try:
+        paths = [file.path.split("/") for file in hub.runs.files(job.run_id)]
+    except NotFound:
+        return None
+    return {int(path[1]) for path in paths if path[0] == ATTEMPTS and len(path) > 2 and path[1].isdecimal()}
+
+
+def _output(hub: Hub, job: Job, number: int, kept: set[int]) -> Path:
     run_dir = hub.run_dir(job.id)
-    kept = attempt_folder(run_dir, number)
-    return (kept if number < job.attempt or kept.is_dir() else run_dir) / OUTPUT
+    return (attempt_folder(run_dir, number) if number < job.attempt or number in kept else run_dir) / OUTPUT
 
 
-def _attempts(attempts: list[Attempt], screen: Screen) -> list[str]:
+def _code_changes(hub: Hub, job: Job) -> dict[str, Any] | None:
+    try:
+        return hub.runs.code_changes(job.run_id)
+    except NotFound:
+        return None
+
+
+def _attempts(attempts: list[Attempt], now: float, screen: Screen) -> list[str]:
     if not attempts:
         return []
     names = GpuNames()
-    now = clock.now().timestamp()
     columns = [
         Column("attempt", [Cell(str(one.number)) for one in attempts], right=True),
         Column("outcome", [_outcome(one) for one in attempts]),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import closing
 
 import click
 
-from whirr.cli.common import duration, folder_option
+from whirr.catalog import RunFile
+from whirr.cli.common import Place, duration, place_option
 from whirr.cli.queue import JobNumber, queue_of, ran_s, why_ended
-from whirr.cli.screen import emit_bytes, note
-from whirr.errors import NotFound
-from whirr.folder import OUTPUT, attempt_folder
+from whirr.cli.screen import clean, emit_bytes, note
+from whirr.errors import NotFound, Unreachable
+from whirr.folder import ATTEMPTS, OUTPUT
 from whirr.hub import Hub
 from whirr.model import Job, JobStatus
 from whirr.waiting import why
@@ -29,14 +29,14 @@ LOOK_EVERY_S = 0.5
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
 @click.option("--tail", "-n", type=click.IntRange(min=0), metavar="N", help="Begin with the last N lines.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="K", help="This attempt (default: the last).")
-@folder_option
-def command(job: int, follow: bool, tail: int | None, attempt: int | None, folder: Path | None) -> None:
+@place_option
+def command(job: int, follow: bool, tail: int | None, attempt: int | None, place: Place) -> None:
     """Print what a job wrote to stdout and stderr, byte for byte.
 
     With -f what it goes on to write is printed too, through all further attempts (with --attempt only of that one),
     until the job has ended; how it ended is said on stderr.
     """
-    with queue_of(folder) as hub:
+    with queue_of(place) as hub:
         found = hub.job(job)
         if attempt is not None and attempt > found.attempt:
             raise NotFound(f"job {job} has had {_attempts(found.attempt)}", hint="whirr status ID lists them")
@@ -52,7 +52,7 @@ def _attempts(count: int) -> str:
 
 
 def _print(hub: Hub, job: Job, attempt: int, tail: int | None) -> None:
-    file = open_output(hub, job.id, attempt) if attempt else None
+    file = open_output(hub, job, attempt) if attempt else None
     if file is None:
         if attempt and not (job.status.active and attempt == job.attempt):
             raise NotFound(
@@ -60,7 +60,7 @@ def _print(hub: Hub, job: Job, attempt: int, tail: int | None) -> None:
             )
         note(f"job {job.id} has written nothing yet: {_state(hub, job)}")
         return
-    with file:
+    with closing(file):
         if tail is not None:
             file.seek(tail_start(file, tail))
         copy(file)
@@ -71,23 +71,22 @@ def _state(hub: Hub, job: Job) -> str:
     return f"it is {job.status}" + (f" ({reason})" if reason else "")
 
 
-def open_output(hub: Hub, job_id: int, attempt: int) -> BinaryIO | None:
+def open_output(hub: Hub, job: Job, attempt: int, wait_s: float = 0.0) -> RunFile | None:
     """The output of an attempt; None where there is no such file (yet)."""
-    run_dir = hub.run_dir(job_id)
-    kept = attempt_folder(run_dir, attempt) / OUTPUT
-    for path in (kept, run_dir / OUTPUT, kept):
+    kept = f"{ATTEMPTS}/{attempt}/{OUTPUT}"
+    for path in (kept, OUTPUT, kept):
         try:
-            file = path.open("rb", buffering=0)
-        except (FileNotFoundError, NotADirectoryError):
+            file = hub.runs.open(job.run_id, path, wait_s=wait_s)
+        except NotFound:
             continue
         # The files of an attempt move when the next one begins: only now it is certain whose this one is.
-        if path == kept or hub.job(job_id).attempt == attempt:
+        if path == kept or hub.job(job.id).attempt == attempt:
             return file
         file.close()
     return None
 
 
-def tail_start(file: BinaryIO, lines: int) -> int:
+def tail_start(file: RunFile, lines: int) -> int:
     """Where the last lines of a file begin, found from its end."""
     end = place = file.seek(0, 2)
     if lines == 0:
@@ -107,7 +106,7 @@ def tail_start(file: BinaryIO, lines: int) -> int:
     return 0
 
 
-def copy(file: BinaryIO) -> bool:
+def copy(file: RunFile) -> bool:
     """Print the rest of a file; False when nobody reads it any more."""
     while block := file.read(BLOCK):
         if not emit_bytes(block):
@@ -129,7 +128,10 @@ class Follower:
         self._only = only
         self._attempt = only or job.attempt
         self._tail = tail
-        self._file: BinaryIO | None = None
+        self._file: RunFile | None = None
+        self._place = 0
+        self._looked = float("-inf")
+        self._away = False
 
     def run(self) -> None:
         """Go on until the end, or until nobody reads any more."""
@@ -141,27 +143,41 @@ class Follower:
             self._close()
 
     def _follow(self) -> None:
-        self._open()
-        looked = time.monotonic()
-        while self._copy():
-            if self._job.attempt > self._attempt and self._only is None:
-                self._next()
-                continue
-            if self._over():
-                self._tell_end()
-                return
+        while True:
+            try:
+                if self._is_last_turn():
+                    return
+                self._away = False
+            except Unreachable as error:  # what it has is still there when it is back
+                if not self._away:
+                    note(f"{clean(str(error))}; trying again")
+                self._away = True
             time.sleep(READ_EVERY_S)
-            if time.monotonic() - looked >= LOOK_EVERY_S:
-                looked = time.monotonic()
-                self._job = self._hub.job(self._job.id)
-                if self._file is None:
-                    self._open()
+
+    def _is_last_turn(self) -> bool:
+        """Print what there is; whether there will be no more."""
+        if time.monotonic() - self._looked >= LOOK_EVERY_S:
+            self._job = self._hub.job(self._job.id)
+            if self._file is None:
+                self._open()
+            self._looked = time.monotonic()
+        if not self._copy():
+            return True
+        if self._job.attempt > self._attempt and self._only is None:
+            self._next()
+        elif self._over():
+            self._tell_end()
+            return True
+        return False
 
     def _open(self) -> None:
-        if self._attempt:
-            self._file = open_output(self._hub, self._job.id, self._attempt)
-        if self._file is not None and self._tail is not None:
-            self._file.seek(tail_start(self._file, self._tail))
+        file = open_output(self._hub, self._job, self._attempt, wait_s=LOOK_EVERY_S) if self._attempt else None
+        if file is None:
+            return
+        if self._tail is not None:
+            self._place, self._tail = tail_start(file, self._tail), None
+        file.seek(self._place)
+        self._file = file
 
     def _close(self) -> None:
         if self._file is not None:
@@ -169,14 +185,23 @@ class Follower:
             self._file = None
 
     def _copy(self) -> bool:
-        return self._file is None or copy(self._file)
+        """Print what there is; False when nobody reads it any more."""
+        if self._file is None:
+            return True
+        try:
+            return copy(self._file)
+        except NotFound:  # the next attempt has begun: the file of this one lies elsewhere
+            self._place = self._file.seek(0, 1)
+            self._close()
+            self._open()
+            return self._file is None or copy(self._file)
 
     def _next(self) -> None:
         if self._attempt:
             note(f"-- attempt {self._attempt + 1} --")
         self._close()
         self._attempt += 1
-        self._tail = None
+        self._place, self._tail = 0, None
         self._open()
 
     def _over(self) -> bool:

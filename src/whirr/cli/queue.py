@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+import orjson
 
 from whirr import clock
 from whirr.capture.redact import hide_arguments
-from whirr.cli.common import root_of
+from whirr.cli.common import Place, root_of
 from whirr.cli.screen import clean, complain
 from whirr.config import Settings
-from whirr.connect import connect
+from whirr.connect import connect, reach
 from whirr.errors import IllegalTransition, NotFound
 from whirr.folder import META, ROOT
 from whirr.hub import Hub
-from whirr.jsonio import read_document
 from whirr.model import CauseKind, Job, JobStatus
+from whirr.process import person as person
+from whirr.values import revive
 
 if TYPE_CHECKING:
     IntType: TypeAlias = click.ParamType[int]
@@ -38,19 +40,24 @@ JOB = re.compile(r"(?:job-)?([0-9]{1,15})")
 
 
 @contextmanager
-def queue_of(folder: Path | None, *, make: bool = False) -> Iterator[Hub]:
+def queue_of(place: Place, *, make: bool = False) -> Iterator[Hub]:
     """The hub of the queue a command works on, closed afterwards.
 
     Args:
-        folder: what ``--dir`` says.
         make: make the queue, and its folder, where there is none.
 
     Raises:
         NotFound: there is no queue.
         FolderError: the folder cannot be made or written.
-        StoreError: the queue cannot be opened.
+        StoreError: the queue cannot be opened, or the server not be reached.
     """
-    hub = connect(place_of(folder) if make else root_of(folder), Settings.from_env(), make=make)
+    settings = Settings.from_env()
+    url, folder = place.server_url(settings), place.folder
+    hub: Hub
+    if url is not None:
+        hub = reach(url, settings)
+    else:
+        hub = connect(place_of(folder) if make else root_of(folder), settings, make=make)
     try:
         yield hub
     finally:
@@ -132,17 +139,6 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def person() -> str:
-    """Who asks: ``user@host``."""
-    import pwd
-
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    return f"{user}@{os.uname().nodename}"
-
-
 def command_of(job: Job) -> str:
     """The command of a job as a shell would take it, without secrets, on one line."""
     return clean(shlex.join(hide_arguments(job.spec.argv)))
@@ -150,7 +146,7 @@ def command_of(job: Job) -> str:
 
 def name_of(hub: Hub, job: Job) -> str:
     """The name of a job, or the one that its program gave the run; empty where there is none."""
-    name = job.spec.name or (_meta(hub.run_dir(job.id)).get("name") if job.attempt else None)
+    name = job.spec.name or (_meta(hub, job).get("name") if job.attempt else None)
     return clean(str(name)) if name else ""
 
 
@@ -176,59 +172,31 @@ def why_ended(hub: Hub, job: Job) -> str:
     if job.cause is None or job.status is JobStatus.COMPLETED:
         return ""
     if job.status is JobStatus.FAILED and job.cause.kind is CauseKind.EXIT:
-        return _exception(hub.run_dir(job.id)) or clean(job.cause.message)
+        return _exception(_meta(hub, job)) or clean(job.cause.message)
     return clean(job.cause.message)
 
 
-def _exception(run_dir: Path) -> str:
-    cause = _meta(run_dir).get("cause")
+def _exception(meta: dict[str, Any]) -> str:
+    cause = meta.get("cause")
     if not isinstance(cause, dict) or cause.get("kind") != "exception":
         return ""
     message = str(cause.get("message") or "").partition("\n")[0]
     return clean(f"{cause.get('type')}: {message}" if message else str(cause.get("type")))
 
 
-def _meta(run_dir: Path) -> dict[str, Any]:
+def _meta(hub: Hub, job: Job) -> dict[str, Any]:
     """What stands in ``meta.json``; where that is missing or damaged the queue knows enough."""
     try:
-        found = read_document(run_dir / META)
-    except (OSError, ValueError):
+        found = revive(orjson.loads(hub.runs.read(job.run_id, META)))
+    except (NotFound, OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def as_json(hub: Hub, job: Job) -> dict[str, Any]:
-    """One job as ``--json`` gives it."""
-    spec = job.spec
-    return {
-        "job_id": job.id,
-        "run_id": job.run_id,
-        "run_dir": os.fspath(hub.run_dir(job.id)),
-        "name": spec.name,
-        "status": str(job.status),
-        "cause": job.cause.as_dict() if job.cause else None,
-        "command": hide_arguments(spec.argv),
-        "workdir": spec.workdir,
-        "tags": list(spec.tags),
-        "priority": spec.priority,
-        "gpus": spec.gpus,
-        "timeout_seconds": spec.timeout_s,
-        "grace_seconds": spec.grace_s,
-        "retries": spec.retries,
-        "after": list(spec.after),
-        "after_any": list(spec.after_any),
-        "env": environment_of(job),
-        "snapshot": spec.snapshot,
-        "attempt": job.attempt,
-        "failures": job.failures,
-        "crashes": job.crashes,
-        "worker": job.worker,
-        "submitted_by": spec.submitted_by,
-        "submitted_at": job.submitted_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "cancelled_by": job.cancelled_by,
-    }
+    """One job as ``--json`` gives it, without secrets."""
+    found = job.as_dict(os.fspath(hub.run_dir(job.id)))
+    return {**found, "command": hide_arguments(job.spec.argv), "env": environment_of(job)}
 
 
 class Answers:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
-from whirr import clock
+from whirr.catalog import Curve, FileEntry, RunDetail, RunView
 from whirr.cli.chart import plot, sparkline, wants_log
 from whirr.cli.common import age, duration, status_words
-from whirr.cli.files import artifacts_of, code_changes, full_meta, machine_use
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, exact, number, short, size
 from whirr.cli.table import Cell, Column, cut, render
 from whirr.errors import NotFound
 from whirr.folder import ATTEMPTS
-from whirr.index import RunEntry
-from whirr.series import Curves, Series, read_curves
 
 TRACEBACK_LINES = 6
 MAIN_PLOTS = 2
@@ -32,23 +28,22 @@ VALUE_WIDTH = 200
 NAME_WIDTH = 60
 
 
-def report(run: RunEntry, screen: Screen, patterns: Sequence[str], *, whole_traceback: bool) -> list[str]:
+def report(found: RunDetail, screen: Screen, patterns: Sequence[str], *, whole_traceback: bool) -> list[str]:
     """The lines of ``whirr show``.
 
     Raises:
         NotFound: ``patterns`` were given and fit no metric.
     """
-    meta = full_meta(run)
-    curves = read_curves(os.fspath(run.path))
+    run, meta = found.run, found.meta
     parts = [
-        _head(run, meta, screen),
+        _head(found, screen),
         _problems(run.problems, meta, screen),
         _traceback(meta, screen, whole_traceback),
         _section("config", _flat(run.config), screen),
         _section("summary", [(key, exact(value)) for key, value in run.summary.items()], screen),
-        _metrics(run, curves.series, patterns, screen),
-        *_plots(curves, patterns, screen),
-        _artifacts(run, screen),
+        _metrics(run, found.curves, patterns, screen),
+        *_plots(found, patterns, screen),
+        _artifacts(found.artifacts, screen),
     ]
     lines: list[str] = []
     for part in filter(None, parts):
@@ -56,15 +51,16 @@ def report(run: RunEntry, screen: Screen, patterns: Sequence[str], *, whole_trac
     return lines
 
 
-def _head(run: RunEntry, meta: dict[str, Any], screen: Screen) -> list[str]:
+def _head(found: RunDetail, screen: Screen) -> list[str]:
+    run = found.run
     dot = ("● " if screen.unicode else "* ") if screen.color else ""
     name = f"  {clean(run.name)}" if run.name else ""
     status = screen.paint(dot + status_words(run), STATUS_STYLES.get(run.status, ""))
-    rows = [("status", status), *_cause(run), *_facts(run, meta)]
+    rows = [("status", status), *_cause(run), *_facts(found)]
     return [screen.paint(run.id + name, "bold"), *pairs(rows, screen, indent="")]
 
 
-def _cause(run: RunEntry) -> Iterator[tuple[str, str]]:
+def _cause(run: RunView) -> Iterator[tuple[str, str]]:
     """The whole message of an ending, where the status line has only its gist."""
     cause = run.record.get("cause")
     message = clean(str((cause or {}).get("message") or ""))
@@ -72,8 +68,8 @@ def _cause(run: RunEntry) -> Iterator[tuple[str, str]]:
         yield "cause", message
 
 
-def _facts(run: RunEntry, meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    now = clock.now().timestamp()
+def _facts(found: RunDetail) -> Iterator[tuple[str, str]]:
+    run, meta, now = found.run, found.meta, found.now
     for label, key in (("started", "started_at"), ("finished", "finished_at"), ("last seen", "last_seen_at")):
         if isinstance(meta.get(key), str):
             yield label, f"{clean(meta[key][:19].replace('T', ' '))} UTC  ({age(meta[key], now)})"
@@ -83,19 +79,19 @@ def _facts(run: RunEntry, meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tags", clean(", ".join(run.tags))
     if meta.get("job_id") is not None:
         yield "job", short(meta["job_id"])
-        yield from _job(run.path, meta.get("job") or {})
+        yield from _job(found)
     yield from _place(meta.get("environment"))
     yield from _git(meta.get("git_info"))
-    yield from _machine(machine_use(run.path))
-    yield "folder", clean(os.path.abspath(run.path))
+    yield from _machine(found.system)
+    yield "folder", clean(run.path)
 
 
-def _job(folder: Path, job: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _job(found: RunDetail) -> Iterator[tuple[str, str]]:
     """Which attempt this is and where the earlier ones are; which code had changed since the submission."""
-    attempt = job.get("attempt")
+    attempt = (found.meta.get("job") or {}).get("attempt")
     if isinstance(attempt, int) and attempt > 1:
-        yield "attempt", f"{attempt}; the files of earlier ones are in {clean(os.fspath(folder / ATTEMPTS))}"
-    changes = code_changes(folder)
+        yield "attempt", f"{attempt}; the files of earlier ones are in {clean(os.path.join(found.run.path, ATTEMPTS))}"
+    changes = found.code_changes
     if changes is not None:
         named = ", ".join(f"{letter} {name}" for letter, name in changes["names"][:SHOWN_CHANGES])
         more = f" and {changes['count'] - SHOWN_CHANGES} more" if changes["count"] > SHOWN_CHANGES else ""
@@ -132,7 +128,7 @@ def _git(info: Any) -> Iterator[tuple[str, str]]:
         yield "patch", f"none: {clean(str(patch['why']))}"
 
 
-def _machine(use: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _machine(use: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     words = []
     if use.get("peak_process_memory_mb") is not None:
         words.append(f"peak memory {size(use['peak_process_memory_mb'] * 2**20)}")
@@ -147,7 +143,7 @@ def _machine(use: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "machine", ", ".join(words)
 
 
-def _problems(problems: list[str], meta: dict[str, Any], screen: Screen) -> list[str]:
+def _problems(problems: list[str], meta: Mapping[str, Any], screen: Screen) -> list[str]:
     lines = [clean(problem) for problem in problems]
     dropped = meta.get("dropped_records")
     if dropped:
@@ -155,7 +151,7 @@ def _problems(problems: list[str], meta: dict[str, Any], screen: Screen) -> list
     return [screen.paint("problems", "bold"), *(f"  {screen.paint(line, 'red')}" for line in lines)] if lines else []
 
 
-def _traceback(meta: dict[str, Any], screen: Screen, whole: bool) -> list[str]:
+def _traceback(meta: Mapping[str, Any], screen: Screen, whole: bool) -> list[str]:
     cause = meta.get("cause")
     if not isinstance(cause, dict) or not isinstance(cause.get("traceback"), str):
         return []
@@ -167,7 +163,7 @@ def _traceback(meta: dict[str, Any], screen: Screen, whole: bool) -> list[str]:
     return [title, more, *(f"  {line}" for line in lines[-TRACEBACK_LINES:])]
 
 
-def _flat(config: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
+def _flat(config: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
     """A nested config as rows with dotted keys, the keys that filters and columns understand."""
     rows = []
     for key, value in config.items():
@@ -190,7 +186,7 @@ def pairs(rows: list[tuple[str, str]], screen: Screen, indent: str) -> list[str]
     return [f"{indent}{label}  {value}" for label, value in zip(labels, values, strict=True)]
 
 
-def _metrics(run: RunEntry, series: dict[str, Series], patterns: Sequence[str], screen: Screen) -> list[str]:
+def _metrics(run: RunView, series: Mapping[str, Curve], patterns: Sequence[str], screen: Screen) -> list[str]:
     """What whirr derived: a row a metric, with its curve."""
     names = _chosen(list(run.metrics), patterns)
     if not names:
@@ -217,7 +213,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-def _spark(series: Series | None, screen: Screen) -> str:
+def _spark(series: Curve | None, screen: Screen) -> str:
     if series is None or len(series.values) < 2:
         return ""
     return sparkline(series.values, SPARK_WIDTH, unicode=screen.unicode)
@@ -233,15 +229,15 @@ def _chosen(names: list[str], patterns: Sequence[str]) -> list[str]:
     return fits
 
 
-def _plots(curves: Curves, patterns: Sequence[str], screen: Screen) -> Iterator[list[str]]:
-    series = curves.series
+def _plots(found: RunDetail, patterns: Sequence[str], screen: Screen) -> Iterator[list[str]]:
+    series = found.curves
     drawable = [name for name in series if series[name].varies()]
     if patterns:
         names = [name for name in drawable if any(fnmatchcase(name, pattern) for pattern in patterns)][:MAX_PLOTS]
     else:
         names = sorted(drawable, key=interest)[:MAIN_PLOTS]
     for name in names:
-        yield _plot(name, series[name], screen, sampled=curves.sampled)
+        yield _plot(name, series[name], screen, sampled=found.sampled)
 
 
 def interest(name: str) -> int:
@@ -254,8 +250,8 @@ def interest(name: str) -> int:
     return 6 + (not checked)
 
 
-def _plot(name: str, series: Series, screen: Screen, *, sampled: bool) -> list[str]:
-    points = series.points()
+def _plot(name: str, series: Curve, screen: Screen, *, sampled: bool) -> list[str]:
+    points = list(series.points)
     log = wants_log([value for _, value in points if math.isfinite(value)])
     how = [f"over {'step' if series.stepped else 'record'}", "log scale" * log, "from samples" * sampled]
     width = min(screen.width, PLOT_WIDTH)
@@ -263,12 +259,11 @@ def _plot(name: str, series: Series, screen: Screen, *, sampled: bool) -> list[s
     return [title, *plot(points, width, PLOT_HEIGHT, log=log, unicode=screen.unicode)]
 
 
-def _artifacts(run: RunEntry, screen: Screen) -> list[str]:
-    files = artifacts_of(run.path)
+def _artifacts(files: Sequence[FileEntry], screen: Screen) -> list[str]:
     if not files:
         return []
-    total = f"  ({len(files)}, {size(sum(count for _, count in files))})"
-    rows = [(name, size(count)) for name, count in files[:SHOWN_ARTIFACTS]]
+    total = f"  ({len(files)}, {size(sum(file.size for file in files))})"
+    rows = [(file.path, size(file.size)) for file in files[:SHOWN_ARTIFACTS]]
     more = [f"  and {len(files) - SHOWN_ARTIFACTS} more"] if len(files) > SHOWN_ARTIFACTS else []
     title = screen.paint("artifacts", "bold") + screen.paint(total, "dim")
     return [title, *pairs(rows, screen, indent="  "), *more]

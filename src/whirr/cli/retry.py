@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from whirr.cli.common import folder_option, json_option, print_json
+from whirr.cli.common import Place, json_option, place_option, print_json
 from whirr.cli.queue import Answers, JobNumber, as_json, queue_of, why_ended
 from whirr.cli.screen import emit, note
 from whirr.errors import IllegalTransition, UsageError
@@ -17,13 +15,13 @@ from whirr.model import Job, JobStatus
 @click.command()
 @click.argument("jobs", nargs=-1, type=JobNumber(), metavar="[ID]...")
 @click.option("--failed", is_flag=True, help="Every failed job.")
-@folder_option
+@place_option
 @json_option
-def command(jobs: tuple[int, ...], failed: bool, folder: Path | None, json: bool) -> int:
+def command(jobs: tuple[int, ...], failed: bool, place: Place, json: bool) -> int:
     """Queue jobs again under their old number and run id; the files of earlier attempts are kept."""
     if not (jobs or failed):
         raise UsageError("no job to retry is named", hint="give job numbers, or --failed")
-    with queue_of(folder) as hub:
+    with queue_of(place) as hub:
         chosen = set(jobs) | ({job.id for job in hub.jobs((JobStatus.FAILED,))} if failed else set())
         answers = Answers()
         again = []

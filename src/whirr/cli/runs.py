@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from whirr import clock
-from whirr.cli.common import age, as_json, duration, folder_option, json_option, print_json, root_of, status_words
+from whirr.catalog import STATUSES, RunPage, RunQuery, RunView
+from whirr.cli.common import Place, age, duration, json_option, place_option, print_json, runs_of, status_words
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, emit, exact, note, screen_of, short
 from whirr.cli.table import WIDEST, Cell, Column, draw, fit
-from whirr.derive import Derived
 from whirr.errors import UsageError
-from whirr.index import Logged, RunEntry, RunIndex
-from whirr.where import FIELDS, MISSING, Selection, find, lookup, parse_condition, revived, sort_by
+from whirr.where import FIELDS, MISSING, find, lookup, revived
 
-STATUSES = ("queued", "running", "completed", "failed", "cancelling", "cancelled", "unknown")
 USUAL = {"id": 0, "name": 0, "status": 0, "started": 2, "duration": 4, "tags": 5}
 """The columns of every table, and their rank: on a narrow terminal the highest goes first."""
 
@@ -48,7 +45,7 @@ DAMAGED = " !"
     help="Show so many runs at most; 0: all.",
 )
 @click.option("--columns", metavar="A,B,C", help="Show these keys instead of the usual columns.")
-@folder_option
+@place_option
 @json_option
 def command(
     status: tuple[str, ...],
@@ -59,7 +56,7 @@ def command(
     reverse: bool,
     limit: int,
     columns: str | None,
-    folder: Path | None,
+    place: Place,
     json: bool,
 ) -> None:
     """List runs, newest first.
@@ -73,28 +70,24 @@ def command(
 
     In the table, * marks a value logged last by a run whose summary does not have it.
     """
-    selection = _selection(status, tag, name, where)
-    index = RunIndex(root_of(folder))
-    every = index.runs()
-    chosen = [run for run in every if selection.admits(run)] if any(selection) else every
-    chosen = _ordered(chosen, sort, reverse)
-    shown = chosen[:limit] if limit else chosen
-    if json:
-        print_json([as_json(run) for run in shown])
-    elif shown:
-        _print_table(index, shown, columns, len(every))
-    index.save()
-    _remark(index, len(every), len(chosen), len(shown))
+    query = RunQuery(_words(status), tag, name, where, sort, reverse, limit, glance=not (json or columns))
+    with runs_of(place) as runs:
+        page = runs.page(query)
+        shown = page.runs
+        if json:
+            print_json([run.as_dict() for run in shown])
+        elif shown:
+            _print_table(page, columns)
+        _remark(page, str(getattr(runs, "root", place.server)))
     if sort:
-        _remark_on_missing([sort.removeprefix("-")], chosen, len(every))
+        _remark_on_missing([sort.removeprefix("-")], shown, page.every)
 
 
-def _print_table(index: RunIndex, runs: list[RunEntry], columns: str | None, every: int) -> None:
-    screen = screen_of()
-    glances = [index.glance(run) for run in runs]
-    damaged = {run.id for run, logged in zip(runs, glances, strict=True) if run.record["problems"] or logged.problems}
+def _print_table(page: RunPage, columns: str | None) -> None:
+    runs, screen = page.runs, screen_of()
+    damaged = {run.id for run in runs if run.problems}
     keys = _keys(columns) if columns is not None else []
-    table = _chosen_columns(runs, keys, screen, damaged) if keys else _columns(runs, glances, screen, damaged)
+    table = _chosen_columns(page, keys, screen, damaged) if keys else _columns(page, screen, damaged)
     shown = fit(table, screen)
     emit("\n".join(draw(shown, screen)))
     if len(shown) < len(table):
@@ -103,14 +96,14 @@ def _print_table(index: RunIndex, runs: list[RunEntry], columns: str | None, eve
         example = next(run.id for run in runs if run.id in damaged)
         have = "has" if len(damaged) == 1 else "have"
         note(f"{_count(len(damaged), 'run')} {have} damaged files (!): whirr show {example} tells")
-    _remark_on_missing(keys, runs, every)
+    _remark_on_missing(keys, runs, page.every)
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _remark_on_missing(keys: list[str], runs: list[RunEntry], every: int) -> None:
+def _remark_on_missing(keys: list[str], runs: Sequence[RunView], every: int) -> None:
     """Name the keys that may be misspelt."""
     whose = "no run" if len(runs) == every else "none of these runs"
     for key in keys:
@@ -118,37 +111,28 @@ def _remark_on_missing(keys: list[str], runs: list[RunEntry], every: int) -> Non
             note(f"{whose} has {clean(key)}")
 
 
-def _selection(status: tuple[str, ...], tags: tuple[str, ...], name: str | None, where: tuple[str, ...]) -> Selection:
+def _words(status: tuple[str, ...]) -> tuple[str, ...]:
     for word in status:
         if word not in STATUSES:
             raise UsageError(f"{word!r} is no status", hint=f"use one of {', '.join(STATUSES)}")
-    return Selection(status, tags, name, tuple(map(parse_condition, where)))
+    return status
 
 
-def _ordered(runs: list[RunEntry], sort: str | None, reverse: bool) -> list[RunEntry]:
-    if not sort:
-        return runs[::-1] if reverse else runs
-    key = sort.removeprefix("-")
-    if not key:
-        raise UsageError("--sort needs a key", hint="such as --sort val_loss, or --sort -val_loss")
-    return sort_by(runs, key, descending=sort.startswith("-") is not reverse)
-
-
-def _remark(index: RunIndex, every: int, chosen: int, shown: int) -> None:
+def _remark(page: RunPage, where: str) -> None:
     """What is not in the table, on stderr."""
-    if not every:
-        note(f"no runs in {index.root}")
+    if not page.every:
+        note(f"no runs in {where}")
         note("hint: start one with whirr.init() in your script, or name another place with --dir")
-    elif not chosen:
-        note(f"none of {every} runs fits")
-    elif shown < chosen:
-        note(f"{shown} of {chosen} runs; --limit 0 shows all")
+    elif not page.chosen:
+        note(f"none of {page.every} runs fits")
+    elif len(page.runs) < page.chosen:
+        note(f"{len(page.runs)} of {page.chosen} runs; --limit 0 shows all")
 
 
-def _columns(runs: list[RunEntry], glances: list[Logged], screen: Screen, damaged: set[str]) -> list[Column]:
-    fields = [(_field(key, runs, screen, damaged), rank, WIDE.get(key, WIDEST)) for key, rank in USUAL.items()]
+def _columns(page: RunPage, screen: Screen, damaged: set[str]) -> list[Column]:
+    fields = [(_field(key, page, screen, damaged), rank, WIDE.get(key, WIDEST)) for key, rank in USUAL.items()]
     table = [column._replace(rank=rank, most=most) for column, rank, most in fields if _has_text(column)]
-    return table + _metric_columns(runs, [logged.metrics for logged in glances])
+    return table + _metric_columns(page.runs)
 
 
 def _has_text(column: Column) -> bool:
@@ -162,19 +146,19 @@ def _keys(columns: str) -> list[str]:
     return keys
 
 
-def _chosen_columns(runs: list[RunEntry], keys: list[str], screen: Screen, damaged: set[str]) -> list[Column]:
+def _chosen_columns(page: RunPage, keys: list[str], screen: Screen, damaged: set[str]) -> list[Column]:
     """What was asked for: never left out, and cut only to fit a terminal."""
-    table = [_field(key, runs, screen, damaged) if key in FIELDS else _key(key, runs) for key in keys]
+    table = [_field(key, page, screen, damaged) if key in FIELDS else _key(key, page.runs) for key in keys]
     return [column._replace(most=0) for column in table]
 
 
-def _field(key: str, runs: list[RunEntry], screen: Screen, damaged: set[str]) -> Column:
+def _field(key: str, page: RunPage, screen: Screen, damaged: set[str]) -> Column:
     """A column of one of the run's own fields."""
+    runs = page.runs
     if key == "status":
         return Column(key, [_status(run, screen, run.id in damaged) for run in runs], least=CUT[key])
     if key in ("started", "finished"):
-        now = clock.now().timestamp()
-        return Column(key, [Cell(age(FIELDS[key](run), now), "dim") for run in runs])
+        return Column(key, [Cell(age(FIELDS[key](run), page.now), "dim") for run in runs])
     if key == "duration":
         return Column(key, [Cell(duration(FIELDS[key](run))) for run in runs], right=True)
     texts = [FIELDS[key](run) for run in runs]
@@ -183,12 +167,12 @@ def _field(key: str, runs: list[RunEntry], screen: Screen, damaged: set[str]) ->
     return Column(key, cells, least=CUT.get(key, 0))
 
 
-def _status(run: RunEntry, screen: Screen, damaged: bool) -> Cell:
+def _status(run: RunView, screen: Screen, damaged: bool) -> Cell:
     dot = ("● " if screen.unicode else "* ") if screen.color else ""
     return Cell(dot + status_words(run, DAMAGED * damaged), STATUS_STYLES.get(run.status, ""))
 
 
-def _key(key: str, runs: list[RunEntry]) -> Column:
+def _key(key: str, runs: Sequence[RunView]) -> Column:
     """A column of one key, wherever the run has it."""
     found = [find(run, key) for run in runs]
     # Only what whirr derived is rounded: all else can be put into a condition.
@@ -200,25 +184,25 @@ def _numeric(values: list[Any]) -> bool:
     return all(value is MISSING or isinstance(value, int | float) for value in values)
 
 
-def _metric_columns(runs: list[RunEntry], latest: list[dict[str, Derived]]) -> list[Column]:
+def _metric_columns(runs: Sequence[RunView]) -> list[Column]:
     """The most common keys of the summaries; where a run set none, the value it logged last, marked ``*``."""
     counts: Counter[str] = Counter()
-    for run, logged in zip(runs, latest, strict=True):
+    for run in runs:
         counts.update(dict.fromkeys(run.summary, 2))
-        counts.update({key: 1 for key in logged if key not in run.summary})
+        counts.update({key: 1 for key in run.metrics if key not in run.summary})
     columns = []
     for place, (key, _) in enumerate(counts.most_common()):
-        values = [_value(run, logged, key) for run, logged in zip(runs, latest, strict=True)]
+        values = [_value(run, key) for run in runs]
         rank = METRIC_RANKS[place] if place < len(METRIC_RANKS) else 10 + place
         columns.append(_metric_column(key, values)._replace(rank=rank))
     return columns
 
 
-def _value(run: RunEntry, logged: dict[str, Derived], key: str) -> tuple[Any, bool]:
+def _value(run: RunView, key: str) -> tuple[Any, bool]:
     """The value of a key, and whether whirr derived it."""
     if key in run.summary:
         return revived(run.summary[key]), False
-    return (revived(logged[key].last), True) if key in logged else (MISSING, False)
+    return (revived(run.metrics[key].last), True) if key in run.metrics else (MISSING, False)
 
 
 def _metric_column(key: str, values: list[tuple[Any, bool]]) -> Column:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from whirr.cli.common import folder_option, json_option, print_json
+from whirr.cli.common import Place, json_option, place_option, print_json
 from whirr.cli.queue import JobNumber, as_json, queue_of
 from whirr.cli.screen import emit, note, screen_of
 from whirr.hub import Hub
@@ -27,11 +26,11 @@ USUAL_LIMIT = 10
     metavar="N",
     help="Show so many queued and so many ended jobs at most.",
 )
-@folder_option
+@place_option
 @json_option
-def command(job: int | None, everything: bool, limit: int, folder: Path | None, json: bool) -> None:
+def command(job: int | None, everything: bool, limit: int, place: Place, json: bool) -> None:
     """Show what runs, what waits and why, what has ended, and who works; with ID, all about one job."""
-    with queue_of(folder) as hub:
+    with queue_of(place) as hub:
         if job is not None:
             _one(hub, job, json)
             return

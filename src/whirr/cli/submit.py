@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
-from whirr.cli.common import folder_option, json_option, print_json
+from whirr.cli.common import Place, json_option, place_option, print_json
 from whirr.cli.queue import Duration, JobNumbers, as_json, person, queue_of
 from whirr.cli.screen import clean, complain, emit, note
 from whirr.errors import FolderError, UsageError, WhirrError
 from whirr.hub import Hub
 from whirr.model import Job, JobSpec, JobStatus
-from whirr.submission import Submission, keep, record
+from whirr.project import Project, find_project
+from whirr.snapshot import send
+from whirr.submission import UNTRACKED_LIMIT, Submission, keep, record
 
 JOBS = JobNumbers()
 SHOWN_FILES = 3
@@ -54,13 +56,17 @@ MOST = 10**6
 @click.option("--env", multiple=True, metavar="K[=V]", help="Set a variable; K alone: to the value it has here.")
 @click.option(
     "--workdir",
-    type=click.Path(exists=True, file_okay=False),
+    type=click.Path(file_okay=False),
     metavar="DIR",
-    help="Folder it runs in (default: this one).",
+    help="Folder it runs in (default: this one); with --server, of the workers.",
 )
-@click.option("--snapshot", is_flag=True, help="Run in a checkout of the files as they are now.")
+@click.option(
+    "--snapshot/--no-snapshot",
+    default=None,
+    help="Run in a checkout of the files as they are now (default: as whirr.toml says, else no).",
+)
 @click.option("--include", multiple=True, metavar="PATH", help="Record this untracked file though it is big or secret.")
-@folder_option
+@place_option
 @json_option
 def command(
     command_line: tuple[str, ...],
@@ -75,9 +81,9 @@ def command(
     after_any: tuple[tuple[int, ...], ...],
     env: tuple[str, ...],
     workdir: str | None,
-    snapshot: bool,
+    snapshot: bool | None,
     include: tuple[str, ...],
-    folder: Path | None,
+    place: Place,
     json: bool,
 ) -> int:
     """Queue a command; a worker (whirr worker) runs it.
@@ -87,9 +93,11 @@ def command(
     """
     if not command_line or not command_line[0]:
         raise UsageError("there is no command to run", hint="such as: whirr submit -- python train.py --lr 0.01")
+    folder = _workdir(workdir)
+    project = find_project(Path(folder))
     spec = JobSpec(
         argv=command_line,
-        workdir=_workdir(workdir),
+        workdir=folder,
         name=name,
         tags=_tags(tags),
         priority=priority,
@@ -100,11 +108,12 @@ def command(
         after=_flat(after),
         after_any=_flat(after_any),
         env=_variables(env),
-        snapshot=snapshot,
+        snapshot=project.snapshot if snapshot is None else snapshot,
         submitted_by=person(),
     )
-    with queue_of(folder, make=True) as hub:
-        job, submission = _submit(hub, spec, include)
+    project = project._replace(include=(*include, *project.include))
+    with queue_of(place, make=True) as hub:
+        job, submission = _submit(hub, spec, project)
         if json:
             print_json(as_json(hub, job))
         else:
@@ -112,20 +121,23 @@ def command(
         return _talk(hub, job, submission)
 
 
-def _submit(hub: Hub, spec: JobSpec, include: tuple[str, ...]) -> tuple[Job, Submission]:
+def _submit(hub: Hub, spec: JobSpec, project: Project) -> tuple[Job, Submission]:
+    """Record and queue.
+
+    A server is sent no variables but those asked for by name: PATH and its like are good on this machine only.
+    """
     from shutil import rmtree
 
+    remote = hub.locks is None
+    if not os.path.isdir(spec.workdir):
+        if spec.snapshot or not remote:
+            raise UsageError(f"there is no folder {spec.workdir}", hint="give --workdir the folder it is to run in")
+        return hub.submit(spec), Submission(None, None, None)  # it is on the workers' machines
     staging = hub.staging_folder()
     try:
-        submission = record(
-            spec.argv,
-            Path(spec.workdir),
-            staging,
-            environ=os.environ,
-            include=include,
-            snapshot=spec.snapshot,
-            own=hub.root,
-        )
+        submission = _recorded(hub, spec, project, staging)
+        if remote:
+            submission = submission._replace(variables={})
         spec = spec._replace(executable=submission.executable, submitted=submission.as_dict())
         return hub.submit(spec, staging), submission
     except BaseException:
@@ -133,9 +145,25 @@ def _submit(hub: Hub, spec: JobSpec, include: tuple[str, ...]) -> tuple[Job, Sub
         raise
 
 
+def _recorded(hub: Hub, spec: JobSpec, project: Project, staging: Path) -> Submission:
+    submission = record(
+        spec.argv,
+        Path(spec.workdir),
+        staging,
+        environ=os.environ,
+        include=project.include,
+        snapshot=spec.snapshot,
+        own=hub.root,
+        untracked_limit=UNTRACKED_LIMIT if project.untracked_limit is None else project.untracked_limit,
+    )
+    if spec.snapshot and submission.tree is not None:
+        submission = submission._replace(tree=send(hub.code, submission.tree))
+    return submission
+
+
 def _talk(hub: Hub, job: Job, submission: Submission) -> int:
     """Say on stderr what was noticed; the exit code."""
-    for remark in submission.notes:
+    for remark in (*submission.notes, *(submission.tree.notes if submission.tree else ())):
         note(clean(remark))
     if submission.tree is not None:
         _keep(job, submission)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import time
-from pathlib import Path
 
 import click
 
 from whirr.cli.board import board, summary
-from whirr.cli.common import folder_option
+from whirr.cli.common import Place, place_option
 from whirr.cli.gpus import GpuNames
 from whirr.cli.queue import Duration, queue_of
-from whirr.cli.screen import Screen, clean, emit_bytes, screen_of
+from whirr.cli.screen import Screen, clean, emit_bytes, note, screen_of
 from whirr.errors import StoreError
 from whirr.hub import Hub
 from whirr.overview import Overview, overview
@@ -32,14 +31,14 @@ FEWEST, USUAL = 3, 10
     metavar="TIME",
     help="Time between two looks (default: 1s).",
 )
-@folder_option
-def command(interval: float, folder: Path | None) -> None:
+@place_option
+def command(interval: float, place: Place) -> None:
     """Show what whirr status shows, and keep it up to date. q or Ctrl-C ends.
 
     Where the output is no terminal, it is printed again whenever the state of a job or of a worker has changed.
     """
     gc.enable()
-    with queue_of(folder) as hub:
+    with queue_of(place) as hub:
         try:
             if screen_of().fixed and os.environ.get("TERM", "dumb") != "dumb":
                 _on_terminal(hub, interval)
@@ -72,8 +71,8 @@ def frame(hub: Hub, screen: Screen, names: GpuNames, height: int) -> list[str]:
 
 def _on_paper(hub: Hub, interval: float) -> None:
     screen, names, before = screen_of(), GpuNames(), None
+    view, away = overview(hub, USUAL), False
     while True:
-        view = overview(hub, USUAL)
         now = _state(view)
         if now != before:
             lines = [*board(hub, view, screen, names), "", *summary(view, screen), ""]
@@ -81,6 +80,12 @@ def _on_paper(hub: Hub, interval: float) -> None:
                 return
             before = now
         time.sleep(interval)
+        try:
+            view, away = overview(hub, USUAL), False
+        except StoreError as error:
+            if not away:
+                note(f"{clean(str(error))}; trying again")
+            away = True
 
 
 def _state(view: Overview) -> object:

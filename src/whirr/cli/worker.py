@@ -6,20 +6,24 @@ import gc
 import os
 import re
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import click
 
-from whirr.cli.common import folder_option
+from whirr.cli.common import Place, place_option
 from whirr.cli.queue import Duration, queue_of
 from whirr.cli.screen import clean, screen_of, tell
 from whirr.config import Settings
+from whirr.connect import reach
 from whirr.errors import UsageError
 from whirr.executors.process import ProcessExecutor
 from whirr.folder import QUEUE
 from whirr.gpuset import Gpu, chosen, inventory
+from whirr.hub import Hub
 from whirr.worker import Options, Worker
+from whirr.worker.folders import Folders, InPlace, Spool
 
 SHARED_LEASE_S = 300.0
 """How long a lease lasts without a renewal where workers are on several machines."""
@@ -46,10 +50,17 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,63}")
     type=Duration(),
     metavar="TIME",
     help="Give jobs of a worker that is silent for so long to another "
-    "(default: never in a SQLite queue, 5m in PostgreSQL).",
+    "(default: never in a SQLite queue, 5m in PostgreSQL and with --server).",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="With --server: where jobs write. The server's own folder, where this machine shares that disk: nothing is "
+    "copied; any other: it is sent to the server (default: ~/.local/state/whirr).",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
-@folder_option
+@place_option
 def command(
     gpus: str,
     slots: int | None,
@@ -58,8 +69,9 @@ def command(
     idle_timeout: float | None,
     skip_busy_gpus: bool,
     lease: float | None,
+    data_dir: Path | None,
     quiet: bool,
-    folder: Path | None,
+    place: Place,
 ) -> None:
     """Run jobs until stopped.
 
@@ -71,24 +83,58 @@ def command(
         raise UsageError(f"--name {name!r} is no name", hint="use letters, digits and . _ - + @, at most 64")
     given = tuple(_gpus(gpus))
     settings = Settings.from_env()
-    shared = settings.database_url is not None
+    url = place.server_url(settings)
+    if data_dir is not None and url is None:
+        raise UsageError("--data-dir goes with --server", hint="for a folder of this machine give --dir")
     options = Options(
         name=name or os.uname().nodename,
         slots=slots or len(given) or 1,
         gpus=given,
         drain=drain,
         idle_timeout_s=idle_timeout,
-        lease_s=lease or (SHARED_LEASE_S if shared else None),
+        lease_s=lease or (SHARED_LEASE_S if url or settings.database_url else None),
         skip_busy_gpus=skip_busy_gpus,
         sample_s=settings.system_interval,
     )
     say = _nothing if quiet else _say
-    with queue_of(folder, make=True) as hub:
-        executor = ProcessExecutor()
-        executor.adopt_orphans()
-        worker = Worker(hub, executor, options, hub.root / QUEUE, os.environ, say)
+    if url is not None:
+        _for_server(url, settings, options, data_dir, say)
+        return
+    with queue_of(place, make=True) as hub:
         say(f"{options.name} works on {hub.root} with {_means(options)}; Ctrl-C: finish what runs and end")
-        worker.run()
+        _work(hub, options, hub.root / QUEUE, say, None)
+
+
+def _work(hub: Hub, options: Options, queue: Path, say: Callable[[str], None], folders: Folders | None) -> None:
+    executor = ProcessExecutor()
+    executor.adopt_orphans()
+    Worker(hub, executor, options, queue, os.environ, say, folders).run()
+
+
+def _for_server(
+    url: str, settings: Settings, options: Options, data_dir: Path | None, say: Callable[[str], None]
+) -> None:
+    hub = reach(url, settings, tries=1)  # the worker itself tries again, and never waits for that
+    try:
+        state = _state_home() / "whirr" / hub.info.id
+        if data_dir is not None and hub.inbox.shares(data_dir):
+            folders: Folders = InPlace(data_dir.absolute())
+            how = f"in {data_dir}, which the server shares"
+        else:
+            spool = data_dir.absolute() / hub.info.id if data_dir else state
+            folders = Spool(spool, state / QUEUE, hub, say)
+            how = f"in {spool}, and sends what they write"
+        (state / QUEUE).mkdir(mode=0o700, parents=True, exist_ok=True)
+        say(
+            f"{options.name} works for {url} with {_means(options)}; jobs write {how}; Ctrl-C: finish what runs and end"
+        )
+        _work(hub, options, state / QUEUE, say, folders)
+    finally:
+        hub.close()
+
+
+def _state_home() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
 def _gpus(text: str) -> list[Gpu]:

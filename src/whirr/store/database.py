@@ -84,6 +84,10 @@ class Transaction(ABC):
         """How many rows a named statement changed; raises as ``all`` does."""
         return self._call(name, params)[1]
 
+    def rows(self, statement: Statement, params: Mapping[str, object]) -> list[Row]:
+        """The rows of a statement that stands in no file; raises as ``all`` does."""
+        return self._guarded(lambda: self._execute(statement, params))[0]
+
     def now(self) -> float:
         """The current moment in seconds, read once in a transaction."""
         if self._now is None:

@@ -98,6 +98,7 @@ def worker_row(worker: WorkerInfo) -> dict[str, Any]:
         "slots": worker.slots,
         "gpus": list_text(worker.gpus),
         "lease_s": worker.lease_s,
+        "remote": int(worker.remote),
         "started_at": worker.started_at,
     }
 
@@ -113,6 +114,7 @@ def worker_of(row: Row) -> WorkerInfo:
         lease_s=row["lease_s"],
         started_at=row["started_at"],
         seen_at=row["seen_at"],
+        remote=bool(row["remote"]),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from whirr import process
 from whirr.capture import git_info, packages
 from whirr.errors import UsageError, WhirrError
 from whirr.folder import PATCH, REQUIREMENTS
@@ -22,9 +23,10 @@ from whirr.submission.changes import Change, Changes, changed_since
 from whirr.submission.checkout import checkout, remove, require
 from whirr.submission.parallel import both
 from whirr.submission.scan import LeftOut
-from whirr.submission.tree import Tree, forget, keep, record_tree, spell, unspell
+from whirr.submission.tree import UNTRACKED_LIMIT, Tree, forget, keep, record_tree, spell, unspell
 
 __all__ = [
+    "UNTRACKED_LIMIT",
     "Change",
     "Changes",
     "LeftOut",
@@ -43,6 +45,10 @@ DECIDING = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "LD_LIBRARY_PAT
 """Variables that decide which program and which libraries run."""
 
 
+MACHINE = ("host", "machine_id", "boot_id")
+"""What of the identity of a process says on which machine it is."""
+
+
 class Submission(NamedTuple):
     """What was recorded at a submission.
 
@@ -53,6 +59,7 @@ class Submission(NamedTuple):
         variables: those of DECIDING that were set.
         requirements: the file of the installed packages in the staging folder; None when it was not written.
         notes: what could not be recorded, for people.
+        machine: where it was submitted (``process.identity``): paths and variables are good only there.
     """
 
     git_info: dict[str, Any] | None
@@ -61,6 +68,7 @@ class Submission(NamedTuple):
     variables: Mapping[str, str] = MappingProxyType({})
     requirements: str | None = None
     notes: tuple[str, ...] = ()
+    machine: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -71,6 +79,7 @@ class Submission(NamedTuple):
             "variables": spell(dict(self.variables)),
             "requirements": self.requirements,
             "notes": list(self.notes),
+            "machine": None if self.machine is None else dict(self.machine),
         }
 
     @classmethod
@@ -88,6 +97,7 @@ class Submission(NamedTuple):
             unspell(plain.get("variables") or {}),
             plain.get("requirements"),
             tuple(plain.get("notes") or ()),
+            plain.get("machine"),
         )
 
 
@@ -101,12 +111,13 @@ def record(
     snapshot: bool = False,
     own: Path | None = None,
     limit_s: float = 10.0,
+    untracked_limit: int = UNTRACKED_LIMIT,
 ) -> Submission:
     """Record with what the command `argv` is submitted in `workdir`; files go into the existing folder `staging`.
 
-    `environ` is the submitter's; `include` and `own` (whirr's folder) are as in `record_tree`. What cannot be
-    recorded within `limit_s` seconds becomes a note: a submission never fails for that, unless `snapshot` says that
-    the job is to run on the recorded files.
+    `environ` is the submitter's; `include`, `own` (whirr's folder) and `untracked_limit` are as in `record_tree`. What
+    cannot be recorded within `limit_s` seconds becomes a note: a submission never fails for that, unless `snapshot`
+    says that the job is to run on the recorded files.
 
     Raises:
         UsageError: `include` names what is not there, or a snapshot is asked for outside a git work tree.
@@ -120,7 +131,7 @@ def record(
 
     def files() -> Tree | None:
         try:
-            found = record_tree(workdir, include=include, own=own, limit_s=limit_s)
+            found = record_tree(workdir, include=include, own=own, limit_s=limit_s, untracked_limit=untracked_limit)
         except WhirrError as error:
             if snapshot or isinstance(error, UsageError):
                 raise
@@ -139,7 +150,8 @@ def record(
         ),
     )
     variables = {name: environ[name] for name in DECIDING if name in environ}
-    return Submission(described, tree, executable, variables, requirements, tuple(notes))
+    here = {name: value for name, value in process.identity().items() if name in MACHINE}
+    return Submission(described, tree, executable, variables, requirements, tuple(notes), here)
 
 
 def _write_packages(

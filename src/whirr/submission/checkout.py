@@ -1,8 +1,7 @@
 """A submitted tree as files in a folder of its own.
 
-The files come straight from the repository's objects: measured, that takes no longer than copying another checkout,
-so there is no cache of checkouts to keep true. As with `git checkout`, the user's smudge filters run (Git LFS gives
-the content, from its own store or its server); attributes of `git archive` play no part.
+The files come straight from the objects of a code store: measured, that takes no longer than copying another
+checkout, so there is no cache of checkouts to keep true. No filter and no setting of anybody's plays a part.
 """
 
 from __future__ import annotations
@@ -10,38 +9,41 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from whirr.capture.git import Repository, find_repository
+from whirr.capture.git import Bare
 from whirr.capture.patch import scratch
 from whirr.errors import FolderError, UsageError, WhirrError
 from whirr.submission.scan import ask
-from whirr.submission.tree import Tree, repository_of
+from whirr.submission.tree import Tree
 
 
-def checkout(tree: Tree, destination: Path, *, limit_s: float = 120.0) -> Path:
-    """Write the files of a submitted tree into the new folder `destination`; the work folder in it.
+def checkout(tree: Tree, destination: Path, store: Path, *, limit_s: float = 120.0) -> Path:
+    """Write the files of a tree that was sent into the new folder `destination`; the work folder in it.
 
     The folder appears whole or not at all; what an earlier, killed checkout left beside it is removed, so a
-    destination belongs to one caller at a time. Submodules come with the files of the recorded commit. The
-    repository, its index and its list of work trees stay as they are, and the folder knows nothing of git.
+    destination belongs to one caller at a time. The folder knows nothing of git.
+
+    Args:
+        store: the bare repository that holds the tree.
 
     Raises:
-        NotFound: the work tree that holds the repository is gone.
         FolderError: `destination` exists, or cannot be written.
         UsageError: no file of the work folder is in the tree.
-        WhirrError: the tree is no longer in the repository (nothing kept it), or took over `limit_s` seconds.
+        WhirrError: the tree was never sent, is not in the store, or took over `limit_s` seconds.
     """
-    repository = repository_of(tree, limit_s)
+    if tree.sent is None:
+        raise WhirrError("the submitted files were never sent", hint="submit again")
     if os.path.lexists(destination):
         raise FolderError(f"{destination} exists already", hint="remove it, or give another folder")
     _remove_drafts(destination)
     draft = destination.with_name(f"{_draft_start(destination)}{os.urandom(6).hex()}")
     try:
         draft.mkdir(parents=True)
-        _fill(repository, tree.tree, draft)
+        _fill(Bare(store, time.monotonic() + limit_s), tree.sent, draft)
         if not (draft / tree.prefix).is_dir():
             raise UsageError(
                 f"no file of the work folder {tree.prefix} was recorded",
@@ -97,30 +99,15 @@ def _remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, onerror=open_up)
 
 
-def _fill(repository: Repository, tree: str, folder: Path) -> None:
-    """Write a tree (or a commit's) into an empty folder, submodules included."""
-    with scratch() as place:
-        index = os.path.join(place, "index")
-        # What a sparse checkout leaves out of the work tree was left out of the recorded tree too.
-        write = (f"--work-tree={folder}", "-c", "core.sparseCheckout=false", "read-tree", "-m", "-u", tree)
+def _fill(store: Bare, tree: str, folder: Path) -> None:
+    """Write a tree into an empty folder; a submodule that was not checked out is an empty folder."""
+    with scratch() as drafts:
+        write = (f"--work-tree={folder}", "-c", "core.bare=false", "read-tree", "-m", "-u", tree)
         try:
-            ask(repository, *write, index=index)
+            ask(store, *write, index=os.path.join(drafts, "index"))
         except WhirrError as error:
-            hint = "the submitted files may be gone from the repository, as nothing kept them; submit again"
+            hint = "is the disk full? Else the files may be gone from there: submit again"
             raise WhirrError(f"the submitted files cannot be checked out: {error}", hint=hint) from None
-        listing = ask(repository, "ls-files", "-z", "-s", index=index).split(b"\0")[:-1]
-    for line in listing:
-        if line.startswith(b"160000 "):
-            name, _, path = line.partition(b"\t")
-            _fill_submodule(repository, os.fsdecode(path), name.split(b" ")[1].decode(), folder)
-
-
-def _fill_submodule(repository: Repository, path: str, commit: str, folder: Path) -> None:
-    """A submodule that is not checked out in the work tree is an empty folder there and here."""
-    top = os.path.join(repository.top, path)
-    found = find_repository(top, repository.deadline)
-    if found is not None and found.top == top:
-        _fill(found, commit, folder / path)
 
 
 def require(tree: Tree | None, workdir: Path) -> Tree:

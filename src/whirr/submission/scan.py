@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ FILES = 10_000
 """Untracked files taken at most."""
 OUTPUT_LIMIT = 256 << 20
 """Bytes that git may print: some millions of names."""
+SINK_LIMIT = 4 << 30
+"""Bytes that it may give to a sink."""
+
+Sink = Callable[[bytes], object]
 REPOSITORY = "a repository of its own"
 INSIDE = "a submodule with uncommitted work of its own"
 FOLDERS = frozenset((REPOSITORY, INSIDE))
@@ -90,12 +94,14 @@ class Rules(NamedTuple):
         return self.own is None or not (path == self.own or path.startswith(self.own + b"/"))
 
 
-def ask(repository: Repository, *arguments: str, index: str | None = None, stdin: bytes = b"") -> bytes:
-    """What a git command prints, given `stdin` if any.
+def ask(
+    repository: Repository, *arguments: str, index: str | None = None, stdin: bytes = b"", sink: Sink | None = None
+) -> bytes:
+    """What a git command prints, given `stdin` if any; nothing where a `sink` takes it.
 
     Raises WhirrError when it fails, takes too long or cannot be started.
     """
-    output = _run(repository, arguments, index, stdin)
+    output = _run(repository, arguments, index, stdin, sink)
     if not output.ok:
         reasons = {"time": "took too long", "size": "printed too much"}
         why = reasons.get(output.cut or "", f"failed (status {output.code})")
@@ -106,13 +112,16 @@ def ask(repository: Repository, *arguments: str, index: str | None = None, stdin
     return output.data
 
 
-def _run(repository: Repository, arguments: Sequence[str], index: str | None, stdin: bytes) -> child.Output:
+def _run(
+    repository: Repository, arguments: Sequence[str], index: str | None, stdin: bytes, sink: Sink | None = None
+) -> child.Output:
+    limit = OUTPUT_LIMIT if sink is None else SINK_LIMIT
     try:
         with open(os.memfd_create("whirr"), "w+b") as file:
             file.write(stdin)
             file.seek(0)
-            return repository.git(*arguments, index=index, limit=OUTPUT_LIMIT, stdin=file)
-    except OSError as error:
+            return repository.git(*arguments, index=index, limit=limit, stdin=file, sink=sink)
+    except (FileNotFoundError, PermissionError) as error:
         raise WhirrError(f"git cannot be started: {error.strerror}", hint="install git, or put it on PATH") from None
 
 
@@ -145,7 +154,7 @@ def _status(repository: Repository, index: str) -> tuple[Status, bool]:
 
 def choose(top: bytes, seen: Look, rules: Rules) -> Choice:
     """Decide what of a work tree is recorded."""
-    included = tuple(dict.fromkeys(_included(top, rules)))
+    included = tuple(path for path in dict.fromkeys(_included(top, rules)) if not _in_any(path, seen.submodules))
     wanted = frozenset(included)
     drop, enter, left = _tracked(top, seen, rules, wanted)
     untracked = [path for path in seen.status.untracked if rules.takes(path) and path not in wanted]
@@ -154,6 +163,11 @@ def choose(top: bytes, seen: Look, rules: Rules) -> Choice:
     dirty = changed or any(rules.takes(path) for path in seen.status.untracked)
     left_out = {one.path: one for one in (*left, *more)}  # a staged deletion is tracked and untracked at once
     return Choice(tuple(drop), (*enter, *taken, *included), tuple(left_out.values()), dirty)
+
+
+def _in_any(path: bytes, folders: frozenset[bytes]) -> bool:
+    """Whether a path lies in one of these folders, or is one: of a submodule nothing can be added."""
+    return path in folders or any(path[:end] in folders for end, letter in enumerate(path) if letter == ord("/"))
 
 
 def _included(top: bytes, rules: Rules) -> Iterator[bytes]:

@@ -29,6 +29,9 @@ LISTED = 1_000
 LFS_LISTED = 100
 """Names of files under Git LFS listed at most."""
 REFS = "refs/whirr/"
+KEPT = 1000
+"""So many trees are kept from being collected, the newest ones."""
+
 IDENTITY = "whirr <whirr@localhost>"
 
 
@@ -50,6 +53,8 @@ class Tree(NamedTuple):
         include: what was taken whatever its name and size, relative to `top`.
         own: whirr's own folder relative to `top`, where it lies in the work tree.
         notes: what could not be recorded, for people.
+        sent: name of the tree where jobs get it from, with the files of submodules and of Git LFS in it; None when it
+            was not sent there.
 
     Paths that are not valid UTF-8 are strings as `os.fsdecode` makes them.
     """
@@ -68,6 +73,7 @@ class Tree(NamedTuple):
     include: tuple[str, ...] = ()
     own: str | None = None
     notes: tuple[str, ...] = ()
+    sent: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a path that is no text is given as `{"hex": ...}`."""
@@ -291,6 +297,8 @@ def keep(tree: Tree, name: str, *, limit_s: float = 10.0) -> None:
     `name` belongs to this tree alone among all who use the repository, such as the id of a run. The ref is none of a
     branch: it is neither fetched nor pushed, except by `git push --mirror`.
 
+    Only the trees that were kept last stay, KEPT of them.
+
     Raises:
         WhirrError: the name keeps another tree already, or git failed.
     """
@@ -301,6 +309,14 @@ def keep(tree: Tree, name: str, *, limit_s: float = 10.0) -> None:
     except WhirrError:
         if _kept(repository, name) != wanted:
             raise
+    _forget_oldest(repository)
+
+
+def _forget_oldest(repository: Repository) -> None:
+    names = ask(repository, "for-each-ref", "--sort=-creatordate", "--format=%(refname)", REFS).splitlines()
+    if len(names) > KEPT + KEPT // 10:
+        lines = b"".join(b"delete %b\n" % name for name in names[KEPT:])
+        ask(repository, "update-ref", "--stdin", stdin=lines)
 
 
 def _kept(repository: Repository, name: str) -> str:

@@ -6,6 +6,7 @@ job's own program never writes.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -35,8 +36,8 @@ class CodeCheck:
 
     def ask(self, job_id: int, run_dir: Path, submitted: Mapping[str, Any]) -> None:
         """Compare the work folder of a job that starts now with the tree recorded at its submission, if one was."""
-        if not submitted.get("tree"):
-            return
+        if not submitted.get("tree") or not os.path.isdir(Tree.from_dict(submitted["tree"]).top):
+            return  # submitted outside a work tree, or on another machine
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="whirr-code", daemon=True)
             self._thread.start()

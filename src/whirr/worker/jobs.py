@@ -9,7 +9,7 @@ from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from whirr import clock
-from whirr.errors import LeaseLost, WhirrError
+from whirr.errors import LeaseLost, NotFound, StoreError, TooMany, WhirrError
 from whirr.executors.base import Ending, Executor, Handle, StopReason, Task
 from whirr.folder import OUTPUT
 from whirr.gpuset import Gpu
@@ -17,6 +17,7 @@ from whirr.hub import Hub
 from whirr.model import Cause, CauseKind, Claim, Job, JobStatus, Lease, Outcome, Verdict, WorkerInfo
 from whirr.worker.checkouts import Checkouts, Key
 from whirr.worker.code import CodeCheck
+from whirr.worker.folders import Folders
 from whirr.worker.reaper import end_earlier
 from whirr.worker.sampling import Sampling
 from whirr.worker.task import Checkout, task_of
@@ -47,6 +48,7 @@ class Jobs:
         executor: Executor,
         gpus: Sequence[Gpu],
         queue: Path,
+        folders: Folders,
         environ: Mapping[str, str],
         say: Callable[[str], None],
         lease_s: float | None,
@@ -57,6 +59,7 @@ class Jobs:
         self._executor = executor
         self._gpus = {gpu.uuid: gpu for gpu in gpus}
         self._queue = queue
+        self._folders = folders
         self._environ = environ
         self._say = say
         self._lease_s = lease_s
@@ -65,7 +68,8 @@ class Jobs:
         self.unreported: list[tuple[Lease, Outcome]] = []
         self._held_since: dict[Key, float] = {}
         self._unwanted: dict[Key, StopReason] = {}
-        self._checkouts = Checkouts()
+        self._renewed = clock_gettime(CLOCK_BOOTTIME)
+        self._checkouts = Checkouts(folders)
         self._code = CodeCheck(say)
         self._sampling = Sampling(sample_s, os.getpid(), self._pids)
         self._sampling.start()
@@ -91,21 +95,22 @@ class Jobs:
             since: the moment before the claim, on the boot clock.
         """
         self._held_since[_key(claim)] = since
-        if claim.job.spec.snapshot:
-            self._checkouts.ask(claim, self._hub.run_dir(claim.job.id))
+        if self._checkouts.needed(claim):
+            self._checkouts.ask(claim)
             return True
         return self._launch(claim)
 
     def _launch(self, claim: Claim, checkout: Checkout | None = None) -> bool:
         try:
             task = self._task(claim, checkout)
-            if ended := end_earlier(self._queue, claim.job, task.run_dir):
+            if ended := end_earlier(self._queue, claim.job, self._folders.previous(claim.job)):
                 self._say(f"{_name(claim.job)}: {ended} processes ended that its last attempt had left")
             handle = self._executor.start(task)
         except (WhirrError, OSError) as error:
             self._could_not_start(claim, error)
             return False
         self.running[_key(claim)] = Active(claim, task, handle)
+        self._folders.begun(claim.lease)
         self._started(handle)
         self._pulse(_key(claim))
         if checkout is None:
@@ -114,17 +119,31 @@ class Jobs:
         return True
 
     def _could_not_start(self, claim: Claim, error: Exception) -> None:
-        transient = isinstance(error, OSError)  # a full disk, no more processes: another time it may work
+        # A full disk, no more processes, a server that is away: another time it may work.
+        transient = isinstance(error, OSError | StoreError | TooMany)
         cause = Cause(CauseKind.START_FAILED, f"could not be started: {error}")
         verdict = Verdict.REQUEUE if transient else Verdict.FAILED
-        del self._held_since[_key(claim)]
-        self.unreported.append((claim.lease, Outcome(verdict, cause, 0.0, clock.stamp())))
+        self._over(claim.lease, Outcome(verdict, cause, 0.0, clock.stamp()))
+
+    def _over(self, lease: Lease, outcome: Outcome) -> None:
+        """An attempt has ended: it is reported when its files are where they belong."""
+        self._held_since.pop((lease.job_id, lease.attempt), None)
+        self._folders.ended(lease)
+        self.unreported.append((lease, outcome))
+
+    def adopt(self, lease: Lease, outcome: Outcome) -> bool:
+        """Report the end of an attempt of a dead worker, as of one of its own; False where that is under way."""
+        if any(known == lease for known, _ in self.unreported) or not self._folders.take_over(lease):
+            return False
+        self._over(lease, outcome)
+        return True
 
     def _task(self, claim: Claim, checkout: Checkout | None) -> Task:
         given = [self._gpus[uuid] for uuid in claim.gpus] if self._gpus else None
         longest = None if self._lease_s is None else self._lease_s * GRACE_SHARE
-        run_dir = self._hub.run_dir(claim.job.id)
-        return task_of(claim, run_dir, self._queue, self._environ, given, checkout=checkout, longest_grace_s=longest)
+        return task_of(
+            claim, self._folders, self._queue, self._environ, given, checkout=checkout, longest_grace_s=longest
+        )
 
     def _on(self, claim: Claim) -> str:
         numbers = ", ".join(str(self._gpus[uuid].index) for uuid in claim.gpus)
@@ -148,8 +167,7 @@ class Jobs:
                 continue
             outcome = outcome_of(ending, active.task.output, active.task.timeout_s)
             del self.running[key]
-            del self._held_since[key]
-            self.unreported.append((active.claim.lease, outcome))
+            self._over(active.claim.lease, outcome)
             ended.append(active.handle)
         return ended
 
@@ -157,10 +175,9 @@ class Jobs:
         for claim, made in self._checkouts.done():
             reason = self._unwanted.pop(_key(claim), None)
             if reason is not None:
-                del self._held_since[_key(claim)]
                 ending = Ending(reason=reason, finished_at=clock.stamp())
-                output = self._hub.run_dir(claim.job.id) / OUTPUT
-                self.unreported.append((claim.lease, outcome_of(ending, output, claim.job.spec.timeout_s)))
+                output = self._folders.place(claim.job.id, claim.job.attempt) / OUTPUT
+                self._over(claim.lease, outcome_of(ending, output, claim.job.spec.timeout_s))
             elif isinstance(made, Exception):
                 self._could_not_start(claim, made)
             else:
@@ -173,17 +190,19 @@ class Jobs:
             StoreError, FolderError: not now; what could not be reported stays.
         """
         reported = False
-        for lease, outcome in list(self.unreported):
+        for lease, outcome in [each for each in self.unreported if self._folders.complete(each[0])]:
             try:
                 job = self._hub.finish(lease, outcome)
-            except LeaseLost as error:
+            except (LeaseLost, NotFound) as error:
                 self._say(f"{error}; its result is kept as that attempt's own")
             except BaseException:
-                self.unreported.append(self.unreported.pop(0))  # the next time another one is tried first
+                self.unreported.remove((lease, outcome))
+                self.unreported.append((lease, outcome))  # the next time another one is tried first
                 raise
             else:
                 self._say(_ended(job, outcome))
-            del self.unreported[0]
+            self.unreported.remove((lease, outcome))
+            self._folders.reported(lease)
             reported = True
         return reported
 
@@ -203,10 +222,28 @@ class Jobs:
         elif key in self._checkouts.pending:
             self._unwanted[key] = reason
 
+    @property
+    def reportable(self) -> bool:
+        """Whether an attempt that has ended waits only for the hub."""
+        return any(self._folders.complete(lease) for lease, _ in self.unreported)
+
+    def hold_on(self) -> None:
+        """Nothing listens at the server's address: its leases hold, and the jobs run on, as long as the hub says.
+
+        A server that starts gives all leases that time first, so none of them can have run out meanwhile.
+        """
+        now = clock_gettime(CLOCK_BOOTTIME)
+        if self._lease_s is None or now - self._renewed > self._hub.outage_s - self._lease_s:
+            return
+        for key in self.running:
+            self._held_since[key] = now
+            self._pulse(key)
+
     def renew(self, worker: WorkerInfo) -> None:
         """Give a sign of life, stop the jobs whose leases are gone, and give back what was claimed unknowingly."""
         since = clock_gettime(CLOCK_BOOTTIME)
         held = {(lease.job_id, lease.attempt): lease for lease in self._hub.renew(worker)}
+        self._renewed = since
         for key in (*self.running, *self._checkouts.pending):
             if key not in held:
                 self._stop(key, StopReason.LEASE_LOST)
@@ -217,11 +254,12 @@ class Jobs:
         ended = {(lease.job_id, lease.attempt) for lease, _ in self.unreported}
         for key in held.keys() - self.running.keys() - self._checkouts.pending.keys() - ended:
             cause = Cause(CauseKind.START_FAILED, "the answer to its claim was lost with the connection")
-            self.unreported.append((held[key], Outcome(Verdict.REQUEUE, cause, 0.0, clock.stamp())))
+            self._over(held[key], Outcome(Verdict.REQUEUE, cause, 0.0, clock.stamp()))
 
     def close(self) -> None:
         """Let go of threads and supervisors."""
         self._sampling.stop()
+        self._folders.close()
         self._checkouts.close()
         self._code.close()
         self._executor.close()

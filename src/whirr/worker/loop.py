@@ -12,25 +12,26 @@ from enum import IntEnum
 from pathlib import Path
 
 from whirr import clock, process
-from whirr.errors import WhirrError
+from whirr.errors import Unreachable, WhirrError
 from whirr.executors.base import Executor, Handle, StopReason
 from whirr.gpuset import Gpu, busy
 from whirr.hub import Bell, Hub
 from whirr.locks import Held, attempt_lock, worker_lock
-from whirr.model import WorkerInfo
+from whirr.model import Lease, Outcome, WorkerInfo
+from whirr.worker.folders import Folders, InPlace
 from whirr.worker.jobs import Jobs
-from whirr.worker.reaper import reap, unsettled
+from whirr.worker.reaper import abandoned, reap, unsettled
 from whirr.worker.signals import Signals
 
-LOOK_EVERY_S = 2.0
-"""A bell may be lost: the queue is looked at this often in any case."""
+FOLDERS_EVERY_S = 30.0
+"""How often a worker looks for the work folders it lacks."""
 
 REAP_EVERY_S = 0.5
 """How soon a dead worker of this machine is noticed, at the latest."""
 
 RENEW_EVERY_S = 10.0
 TROUBLE_PAUSE_S = 1.0
-CHECKOUT_PAUSE_S = 0.05
+CHECKOUT_PAUSE_S = 0.01
 LAST_REPORTS_S = 10.0
 """How long a worker that was told to stop tries to report; what it cannot report its successor finds on disk."""
 
@@ -75,6 +76,7 @@ class Worker:
         hub: where jobs come from.
         executor: what runs them.
         queue: the folder of this machine's locks.
+        folders: where its jobs write (default: in the hub's own folder).
         environ: what jobs inherit.
         say: is told what happens, a line each.
     """
@@ -87,6 +89,7 @@ class Worker:
         queue: Path,
         environ: Mapping[str, str],
         say: Callable[[str], None],
+        folders: Folders | None = None,
     ) -> None:
         self._hub = hub
         self._executor = executor
@@ -105,16 +108,34 @@ class Worker:
             seen_at=now,
         )
         self._selector = selectors.DefaultSelector()
+        self._folders = folders or InPlace(hub.root)
         self._jobs = Jobs(
-            hub, executor, options.gpus, queue, environ, say, options.lease_s, options.sample_s, self._listen_to
+            hub,
+            executor,
+            options.gpus,
+            queue,
+            self._folders,
+            environ,
+            say,
+            options.lease_s,
+            options.sample_s,
+            self._listen_to,
         )
+        self._registered, self._unsure = False, False
+        self._lacking: set[str] = set()
         self._mode = Mode.WORKING
         self._look = True
         self._troubles: set[str] = set()
         self._hold_until = 0.0
         self._idle_since = time.monotonic()
         self._stopping_since = 0.0
-        self._due = {"look": 0.0, "reap": 0.0, "renew": time.monotonic() + self._renew_every}
+        self._due = {
+            "look": 0.0,
+            "reap": 0.0,
+            "ask": 0.0,
+            "folders": 0.0,
+            "renew": time.monotonic() + self._renew_every,
+        }
 
     @property
     def _renew_every(self) -> float:
@@ -131,11 +152,14 @@ class Worker:
         attempt_lock(self._queue, 0, 0).parent.mkdir(exist_ok=True)
         try:
             self._hub.register(self.info)
+            self._registered = True
             bell = self._hub.listen(self.info.id)
             try:
                 with Signals() as signals:
                     self._selector.register(bell, selectors.EVENT_READ)
                     self._selector.register(signals, selectors.EVENT_READ)
+                    self._selector.register(self._folders, selectors.EVENT_READ)
+                    self._folders.open()
                     while not self._over():
                         self._turn(bell, signals)
             finally:
@@ -150,16 +174,21 @@ class Worker:
 
     def _turn(self, bell: Bell, signals: Signals) -> None:
         for key, _ in self._selector.select(self._pause()):
-            if key.fileobj is bell:
+            if key.fileobj is self._folders:
+                os.eventfd_read(self._folders.fileno())
+            elif key.fileobj is bell:
                 with self._tolerant("listening"):
                     bell.drain()
                 self._look = True
         signals.drain(finish=self._finish_soon, stop=self._stop)
-        self._look |= self._is_due("look", LOOK_EVERY_S)
+        self._look |= self._is_due("look", self._hub.look_every_s)
         self._look_after_jobs()
+        settle = self._settle if self._folders.sends else None
         with self._tolerant("clearing up after dead workers"):
-            if self._is_due("reap", REAP_EVERY_S) and reap(self._hub, self._queue, self._say):
-                self._look = True
+            if self._is_due("reap", REAP_EVERY_S) and (
+                abandoned(self._queue) or self._is_due("ask", self._hub.look_every_s)
+            ):
+                self._look |= reap(self._hub, self._queue, self._say, folders=self._folders, settle=settle) > 0
         if self._look and time.monotonic() >= self._hold_until:
             self._look = False
             self._take_jobs()
@@ -178,21 +207,58 @@ class Worker:
         if self._jobs.count:
             self._idle_since = time.monotonic()
         with self._tolerant("renewing leases"):
-            if self._is_due("renew", self._renew_every):
-                self._jobs.renew(self.info)
+            if self._is_due("renew", self._renew_every) and self._must_renew:
+                self._renew()
+
+    @property
+    def _must_renew(self) -> bool:
+        """Of an idle worker of a server the open bell is the sign of life; an answer to a claim may have been lost."""
+        return self._jobs.count > 0 or self._hub.locks is not None or self._unsure
+
+    def _renew(self) -> None:
+        try:
+            self._jobs.renew(self.info)
+            self._unsure = False
+        except Unreachable as error:
+            if error.refused:
+                self._jobs.hold_on()
+            raise
+
+    def _settle(self, lease: Lease, outcome: Outcome) -> str | None:
+        return "its files are being sent" if self._jobs.adopt(lease, outcome) else None
 
     def _take_jobs(self) -> None:
         while self._mode is Mode.WORKING and self._jobs.count < self._options.slots:
             with self._tolerant("taking a job"):
+                if not self._registered:  # it may have been forgotten while it could not be heard
+                    self._hub.register(self.info)
+                    self._registered = True
+                self._tell_folders()
                 since = time.clock_gettime(time.CLOCK_BOOTTIME)
                 claim = self._hub.claim(self.info, usable_gpus=self._usable_gpus())
                 if claim is None:
                     return
                 if self._jobs.start(claim, since):
                     continue
+            self._registered, self._unsure = False, True
+            self._due["renew"] = 0.0  # what was claimed without its being known is given back
             self._hold_until = time.monotonic() + TROUBLE_PAUSE_S
             self._look = True
             return
+
+    def _tell_folders(self) -> None:
+        """Say of the work folders of queued jobs whether they are here: only jobs whose folder is are given out."""
+        if self._options.lease_s is None:
+            return
+        if self._is_due("folders", FOLDERS_EVERY_S) and self._lacking:  # one may have appeared, or be mounted
+            found = {path: True for path in self._lacking if os.path.isdir(path)}
+            if found:
+                self._hub.tell_folders(self.info.id, found)
+                self._lacking.difference_update(found)
+        while asked := self._hub.unknown_folders(self.info.id):
+            told = {path: os.path.isdir(path) for path in asked}
+            self._hub.tell_folders(self.info.id, told)
+            self._lacking.update(path for path, there in told.items() if not there)
 
     def _listen_to(self, handle: Handle) -> None:
         self._selector.register(handle, selectors.EVENT_READ)
@@ -211,7 +277,7 @@ class Worker:
         return True
 
     def _pause(self) -> float:
-        if self._jobs.unreported:
+        if self._jobs.reportable:
             return TROUBLE_PAUSE_S / 4
         until = self._hold_until if self._look else min(self._due.values())
         pause = max(until - time.monotonic(), 0.0)

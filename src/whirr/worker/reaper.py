@@ -16,43 +16,74 @@ from whirr import clock, process
 from whirr.errors import FolderError, LeaseLost
 from whirr.executors.base import read_result
 from whirr.executors.sweep import clear
-from whirr.fleet import is_dead
-from whirr.folder import OUTPUT, attempt_folder, result_name
+from whirr.folder import OUTPUT, result_name
 from whirr.hub import Hub
-from whirr.locks import Held, attempt_lock, is_held, worker_lock
+from whirr.locks import WORKERS, Held, attempt_lock, is_dead, is_held, worker_lock
 from whirr.model import Cause, CauseKind, Job, Lease, Outcome, Verdict, WorkerInfo
+from whirr.worker.folders import Folders, InPlace
 from whirr.worker.task import mark
 from whirr.worker.verdict import outcome_of
 
 REAPER_LOCK = "reaper.lock"
+FORGET_AFTER_S = 60.0
 
 
-def reap(hub: Hub, queue: Path, said: Callable[[str], None] = lambda _: None) -> int:
+Settle = Callable[[Lease, Outcome], "str | None"]
+"""Reports the end of an attempt; what became of its job, or None where that is under way already."""
+
+
+def reap(
+    hub: Hub,
+    queue: Path,
+    said: Callable[[str], None] = lambda _: None,
+    *,
+    folders: Folders | None = None,
+    settle: Settle | None = None,
+) -> int:
     """Clear up after the dead workers of this machine; how many of their jobs were settled.
 
     Args:
         queue: the folder of the locks.
         said: is told what was done, a line each.
+        folders: where their jobs wrote (default: in the hub's own folder).
+        settle: reports the end of an attempt (default: to the hub, at once).
 
     Raises:
         StoreError: the queue cannot be reached.
         FolderError: the folder of a job cannot be written; all others were seen to.
     """
     dead = [worker for worker in hub.workers() if is_dead(worker, queue)]
-    if not dead:
+    if not dead and not abandoned(queue):
         return 0
     try:
         alone = Held(queue / REAPER_LOCK)
     except BlockingIOError:  # another worker is at it
         return 0
     try:
-        troubles: list[FolderError] = []
-        settled = sum(_bury(hub, queue, worker, said, troubles) for worker in dead)
+        reaper = _Reaper(hub, queue, said, folders or InPlace(hub.root), settle)
+        settled = sum(map(reaper.bury, dead))
+        _forget_unknown(queue, dead)
     finally:
         alone.release()
-    if troubles:
-        raise troubles[0]
+    if reaper.troubles:
+        raise reaper.troubles[0]
     return settled
+
+
+def _forget_unknown(queue: Path, dead: list[WorkerInfo]) -> None:
+    """Remove the locks of workers that died before, or after, the hub knew them."""
+    known = {worker_lock(queue, worker.id) for worker in dead}
+    limit = clock.now().timestamp() - FORGET_AFTER_S
+    for path in (queue / WORKERS).glob("*.lock"):
+        if path not in known and not is_held(path) and path.stat().st_mtime < limit:
+            path.unlink(missing_ok=True)
+
+
+def abandoned(queue: Path) -> bool:
+    """Whether a worker of this machine has died and left its lock."""
+    folder = queue / WORKERS
+    names = os.listdir(folder) if folder.is_dir() else []
+    return any(not is_held(folder / name) for name in names if name.endswith(".lock"))
 
 
 def unsettled(hub: Hub, queue: Path) -> bool:
@@ -64,39 +95,60 @@ def unsettled(hub: Hub, queue: Path) -> bool:
     return any(is_dead(worker, queue) and hub.leases(worker.id) for worker in hub.workers())
 
 
-def _bury(hub: Hub, queue: Path, worker: WorkerInfo, said: Callable[[str], None], troubles: list[FolderError]) -> int:
-    settled, left = 0, 0
-    for lease in hub.leases(worker.id):
-        if is_held(attempt_lock(queue, lease.job_id, lease.attempt)):
-            left += 1  # its supervisor is still at work
-            continue
+class _Reaper:
+    """What ``reap`` does with each dead worker; its arguments are those of ``reap``."""
+
+    def __init__(
+        self, hub: Hub, queue: Path, said: Callable[[str], None], folders: Folders, settle: Settle | None
+    ) -> None:
+        self._hub, self._queue, self._said, self._folders = hub, queue, said, folders
+        self._settle_with = settle or self._finish
+        self.troubles: list[FolderError] = []
+
+    def bury(self, worker: WorkerInfo) -> int:
+        """Settle what can be settled of a worker's jobs, and forget it when none is left; how many were settled."""
+        settled, left = 0, 0
+        leases = self._hub.leases(worker.id)
+        if leases and worker.lease_s is not None:
+            self._hub.renew(worker)  # until its jobs are settled they are nobody else's
+        for lease in leases:
+            if is_held(attempt_lock(self._queue, lease.job_id, lease.attempt)):
+                left += 1  # its supervisor is still at work
+                continue
+            try:
+                done = self._settle(lease)
+            except FolderError as error:  # of this one job
+                left += 1
+                self.troubles.append(error)
+            else:
+                settled += done
+                left += not done
+        if not left and not self._hub.leases(worker.id):
+            self._hub.leave(worker.id)
+            worker_lock(self._queue, worker.id).unlink(missing_ok=True)
+            self._said(f"worker {worker.name} ({worker.id}) is gone")
+        return settled
+
+    def _settle(self, lease: Lease) -> bool:
+        run_dir = self._folders.place(lease.job_id, lease.attempt)
+        with _pinned(run_dir / OUTPUT) as output:
+            if lease not in self._hub.leases(lease.worker):  # it ran out, and the output may be the next attempt's
+                return False
+            killed = clear(mark(self._queue, lease.job_id, lease.attempt), output)
+        job = self._hub.job(lease.job_id)
         try:
-            settled += _settle(hub, queue, lease, said)
-        except FolderError as error:  # of this one job
-            left += 1
-            troubles.append(error)
-    if not left:
-        hub.leave(worker.id)
-        worker_lock(queue, worker.id).unlink(missing_ok=True)
-        said(f"worker {worker.name} ({worker.id}) is gone")
-    return settled
-
-
-def _settle(hub: Hub, queue: Path, lease: Lease, said: Callable[[str], None]) -> bool:
-    run_dir = hub.run_dir(lease.job_id)
-    with _pinned(run_dir / OUTPUT) as output:
-        if lease not in hub.leases(lease.worker):  # it ran out meanwhile, and the output may be the next attempt's
+            after = self._settle_with(lease, _outcome(run_dir, lease, job.started_at, job.spec.timeout_s))
+        except LeaseLost:
             return False
-        killed = clear(mark(queue, lease.job_id, lease.attempt), output)
-    job = hub.job(lease.job_id)
-    try:
-        after = hub.finish(lease, _outcome(run_dir, lease, job.started_at, job.spec.timeout_s))
-    except LeaseLost:
-        return False
-    attempt_lock(queue, lease.job_id, lease.attempt).unlink(missing_ok=True)
-    swept = f", {killed} left-over processes ended" if killed else ""
-    said(f"job {lease.job_id} lost its worker: {after.status}{swept}")
-    return True
+        if after is None:
+            return False
+        attempt_lock(self._queue, lease.job_id, lease.attempt).unlink(missing_ok=True)
+        swept = f", {killed} left-over processes ended" if killed else ""
+        self._said(f"job {lease.job_id} lost its worker: {after}{swept}")
+        return True
+
+    def _finish(self, lease: Lease, outcome: Outcome) -> str:
+        return str(self._hub.finish(lease, outcome).status)
 
 
 @contextmanager
@@ -113,13 +165,15 @@ def _pinned(path: Path) -> Iterator[Path | None]:
         os.close(handle)
 
 
-def end_earlier(queue: Path, job: Job, run_dir: Path) -> int:
+def end_earlier(queue: Path, job: Job, before: Path | None) -> int:
     """End what the attempt before this one left on this machine; how many processes that were.
 
     An attempt stops itself before its lease runs out, unless its supervisor was killed while its worker was frozen.
+
+    Args:
+        before: the folder of that attempt; None where there was none.
     """
-    before = job.attempt - 1
-    return clear(mark(queue, job.id, before), attempt_folder(run_dir, before) / OUTPUT) if before else 0
+    return clear(mark(queue, job.id, job.attempt - 1), before / OUTPUT) if before is not None else 0
 
 
 def _outcome(run_dir: Path, lease: Lease, started_at: str | None, timeout_s: float | None) -> Outcome:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from whirr import config
 from whirr.executors.base import Task
-from whirr.folder import OUTPUT, attempt_folder, result_name
+from whirr.folder import OUTPUT, result_name
 from whirr.gpuset import Gpu, variables
-from whirr.locks import attempt_lock
+from whirr.locks import attempt_lock, is_here
 from whirr.model import Claim, Job
 from whirr.submission import Submission
+from whirr.worker.folders import Folders
 
 WARN_BEFORE_S = 60.0
 WARN_SHARE = 0.1
@@ -62,7 +63,7 @@ def mark(queue: Path, job_id: int, attempt: int) -> str:
 
 def task_of(
     claim: Claim,
-    run_dir: Path,
+    folders: Folders,
     queue: Path,
     environ: Mapping[str, str],
     gpus: Sequence[Gpu] | None,
@@ -73,21 +74,23 @@ def task_of(
     """The task of a claimed job.
 
     Args:
+        folders: where it writes.
         environ: the worker's own environment.
         gpus: the GPUs the job has to itself; None on a worker without GPUs, whose jobs see what the worker sees.
         checkout: where the submitted files are, for a job that is to run on them.
         longest_grace_s: a bound on the time between SIGTERM and SIGKILL.
     """
     job = claim.job
+    run_dir = folders.place(job.id, job.attempt)
     grace = job.spec.grace_s if longest_grace_s is None else min(job.spec.grace_s, longest_grace_s)
     limit = job.spec.timeout_s
     return Task(
         job_id=job.id,
         attempt=job.attempt,
         argv=job.spec.argv,
-        executable=checkout.own(job.spec.executable) if checkout else job.spec.executable,
+        executable=_program(job, checkout),
         cwd=str(checkout.workdir) if checkout else job.spec.workdir,
-        env=_environment(job, run_dir, queue, environ, gpus, checkout),
+        env=_environment(job, folders, environ, gpus, checkout),
         run_dir=run_dir,
         output=run_dir / OUTPUT,
         result=run_dir / result_name(job.attempt),
@@ -100,31 +103,42 @@ def task_of(
     )
 
 
+def _program(job: Job, checkout: Checkout | None) -> str | None:
+    """The program as it was found at submission; None where another machine has none at that place."""
+    found = checkout.own(job.spec.executable) if checkout else job.spec.executable
+    return found if found is not None and (_from_here(job) or os.access(found, os.X_OK)) else None
+
+
+def _from_here(job: Job) -> bool:
+    """Whether a job was submitted on this machine, whose paths and variables are then good for it."""
+    machine = job.spec.submitted.get("machine")
+    return machine is None or is_here(machine)
+
+
 def _environment(
     job: Job,
-    run_dir: Path,
-    queue: Path,
+    folders: Folders,
     environ: Mapping[str, str],
     gpus: Sequence[Gpu] | None,
     checkout: Checkout | None,
 ) -> dict[str, str]:
     """The worker's environment, with the submitter's choice of programs, the job's own variables and its GPUs."""
     found = {name: value for name, value in environ.items() if name not in config.FOR_JOBS}
-    if job.spec.submitted:
+    if job.spec.submitted and _from_here(job):
         found |= Submission.from_dict(job.spec.submitted).variables
     found.setdefault("PYTHONUNBUFFERED", "1")
     found |= job.spec.env
     if gpus is not None or job.spec.gpus == 0:
         found |= variables(gpus or ())
     found |= {
-        config.DIR: str(queue.parent),
-        config.RUN_DIR: str(run_dir),
+        config.DIR: str(folders.root),
+        config.RUN_DIR: str(folders.place(job.id, job.attempt)),
         config.RUN_ID: job.run_id,
         config.JOB_ID: str(job.id),
         config.ATTEMPT: str(job.attempt),
     }
-    if job.attempt > 1:
-        found[config.PREVIOUS_DIR] = str(attempt_folder(run_dir, job.attempt - 1))
+    if (before := folders.previous(job)) is not None:
+        found[config.PREVIOUS_DIR] = str(before)
     if checkout is not None:
         _import_from(checkout.top, found)
     return found

@@ -28,16 +28,30 @@ CREATE TABLE workers (
     slots INTEGER NOT NULL,
     gpus TEXT NOT NULL,
     lease_s {real},
+    remote INTEGER NOT NULL,
     started_at TEXT NOT NULL,
     seen_at TEXT NOT NULL
 );
 
+-- What a worker found out about the work folders of jobs: it takes only jobs whose folder it has.
+CREATE TABLE worker_folders (
+    worker TEXT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    workdir TEXT NOT NULL,
+    there INTEGER NOT NULL,
+    PRIMARY KEY (worker, workdir)
+);
+
+-- workdir: where it runs unless it brings its files as a snapshot. submission: the key by which a submission that is
+-- sent again is known.
 -- era: which clock lease_until and not_before were read from (the boot of the machine on SQLite).
 CREATE TABLE jobs (
     id {identity},
     status TEXT NOT NULL,
     previous_status TEXT NOT NULL,
     spec TEXT NOT NULL,
+    workdir TEXT NOT NULL,
+    snapshot INTEGER NOT NULL,
+    submission TEXT UNIQUE,
     priority INTEGER NOT NULL,
     gpus INTEGER,
     blocked INTEGER NOT NULL CHECK (blocked >= 0),
@@ -62,6 +76,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_in_order ON jobs (status, blocked, priority DESC, id);
 CREATE INDEX jobs_by_status ON jobs (status, id);
 CREATE INDEX jobs_by_worker ON jobs (worker) WHERE worker IS NOT NULL;
+CREATE INDEX queued_folders ON jobs (snapshot, workdir) WHERE status = 'queued';
 CREATE INDEX jobs_with_lease ON jobs (id) WHERE lease_until IS NOT NULL;
 
 CREATE TABLE job_tags (
@@ -80,10 +95,13 @@ CREATE TABLE dependencies (
 
 CREATE INDEX dependencies_by_need ON dependencies (needs);
 
+-- worker: its name and host, for people. reported: its own worker said how it ended.
 CREATE TABLE attempts (
     job_id {bigint} NOT NULL REFERENCES jobs (id),
     number INTEGER NOT NULL,
     worker TEXT NOT NULL,
+    worker_id TEXT NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0,
     gpus TEXT NOT NULL,
     started_at TEXT NOT NULL,
     finished_at TEXT,
@@ -102,3 +120,20 @@ CREATE TABLE gpus_in_use (
 );
 
 CREATE INDEX gpus_by_job ON gpus_in_use (job_id);
+
+-- Who may do what at a server. hash: of the secret part of a token, which itself is kept nowhere.
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL CHECK (role IN ('read', 'submit', 'worker', 'admin')),
+    hash TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    expires_at TEXT,
+    revoked_at TEXT
+);
+
+-- What is true of the whole database, such as the id of its server.
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);

@@ -1,7 +1,11 @@
 -- name: insert_job
-INSERT INTO jobs (status, previous_status, spec, priority, gpus, blocked, submitted_at)
-VALUES ('queued', '', :spec, :priority, :gpus, :blocked, :submitted_at)
+INSERT INTO jobs
+    (status, previous_status, spec, workdir, snapshot, submission, priority, gpus, blocked, submitted_at)
+VALUES ('queued', '', :spec, :workdir, :snapshot, :submission, :priority, :gpus, :blocked, :submitted_at)
 RETURNING *;
+
+-- name: job_of_submission
+SELECT * FROM jobs WHERE submission = :submission;
 
 -- name: delete_job
 -- Only for a number that turned out to be taken, before anybody has seen it.
@@ -24,17 +28,27 @@ SELECT * FROM jobs WHERE id = :id;
 SELECT * FROM jobs WHERE id = :id {for_update};
 
 -- name: jobs
-SELECT * FROM jobs ORDER BY id DESC LIMIT :limit;
+SELECT * FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit;
 
 -- name: jobs_by_status
-SELECT * FROM jobs WHERE status = :status ORDER BY id DESC LIMIT :limit;
+SELECT * FROM jobs WHERE status = :status AND id < :before ORDER BY id DESC LIMIT :limit;
 
 -- name: jobs_by_tag
 SELECT jobs.* FROM job_tags JOIN jobs ON jobs.id = job_tags.job_id
-WHERE job_tags.tag = :tag ORDER BY jobs.id DESC;
+WHERE job_tags.tag = :tag AND job_tags.job_id < :before AND (:status = '' OR jobs.status = :status)
+ORDER BY job_tags.job_id DESC LIMIT :limit;
 
 -- name: next_jobs
 SELECT * FROM jobs WHERE status = 'queued' AND blocked = 0 ORDER BY priority DESC, id LIMIT :limit;
+
+-- name: ready_jobs
+-- Those of them that could be started now.
+SELECT id, attempt FROM jobs
+WHERE status = 'queued' AND blocked = 0 AND (not_before IS NULL OR not_before <= :now OR era <> :era)
+ORDER BY priority DESC, id LIMIT :limit;
+
+-- name: stopping_jobs
+SELECT id, attempt, worker FROM jobs WHERE status = 'cancelling' ORDER BY id;
 
 -- name: blocked_jobs
 SELECT * FROM jobs WHERE status = 'queued' AND blocked > 0 ORDER BY priority DESC, id LIMIT :limit;
@@ -50,6 +64,9 @@ WHERE status = 'queued' AND blocked = 0 AND (priority > :priority OR (priority =
 -- Queued jobs that fit a worker; those that wait for others count while there are others to wait for.
 SELECT COUNT(*) AS count FROM jobs
 WHERE status = 'queued' AND COALESCE(gpus, :usual_gpus) <= :most_gpus
+  AND (:anywhere = 1 OR jobs.snapshot = 1 OR EXISTS (
+         SELECT 1 FROM worker_folders
+         WHERE worker_folders.worker = :worker AND worker_folders.workdir = jobs.workdir AND worker_folders.there = 1))
   AND (blocked = 0
        OR EXISTS (SELECT 1 FROM jobs AS other WHERE other.status IN ('running', 'cancelling'))
        OR EXISTS (SELECT 1 FROM jobs AS other WHERE other.status = 'queued' AND other.blocked = 0

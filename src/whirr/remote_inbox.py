@@ -1,0 +1,93 @@
+"""``RemoteInbox``: sends the files of runs to a server, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from whirr.hub import Target
+from whirr.paths import names_of
+from whirr.transport import Transport
+
+BINARY = {"Content-Type": "application/octet-stream"}
+LONG_S = 600.0
+"""How long a server may take to read what it compares."""
+
+
+class RemoteInbox:
+    """Implements ``hub.Inbox``; its docstrings say what each method does."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def shares(self, folder: Path) -> bool:
+        probe = self._transport.call("POST", "/probe")
+        try:
+            return bool((folder / probe["name"]).read_text() == probe["content"])
+        except (OSError, ValueError):
+            return False
+        finally:
+            self._transport.call("DELETE", f"/probe/{probe['name']}", safe=True)
+
+    def begin(self, target: Target) -> dict[str, int]:
+        found: dict[str, int] = self._send("POST", target, "inbox")["sizes"]
+        return found
+
+    def append(self, target: Target, path: str, offset: int, data: bytes) -> int:
+        return int(self._send("PATCH", target, _file(path), data, offset=offset)["size"])
+
+    def replace(self, target: Target, path: str, data: bytes) -> None:
+        self._send("PUT", target, _file(path), data)
+
+    def offer(self, target: Target, path: str, sha256: str, size: int) -> int:
+        about = {"path": path, "sha256": sha256, "size": size}
+        return int(self._send("POST", target, "contents", json=about, timeout_s=LONG_S)["size"])  # it is read once more
+
+    def send(self, sha256: str, offset: int, data: bytes) -> int:
+        path, params = f"/contents/{sha256}", {"offset": offset}
+        done = self._transport.call("PATCH", path, content=data, params=params, headers=BINARY, safe=True)
+        return int(done["size"])
+
+    def seal(self, target: Target, sums: Mapping[str, tuple[int, str]]) -> list[str]:
+        files = {path: {"size": size, "sha256": sha256} for path, (size, sha256) in sums.items()}
+        found: list[str] = self._send("POST", target, "seal", json={"files": files}, timeout_s=LONG_S)["differing"]
+        return found
+
+    def _send(
+        self,
+        method: str,
+        target: Target,
+        what: str,
+        data: bytes | None = None,
+        *,
+        json: Any = None,
+        offset: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        lease = target.lease
+        params = {
+            "job": lease and lease.job_id,
+            "attempt": lease and lease.attempt,
+            "worker": lease and lease.worker,
+            "late": True if target.late else None,
+            "offset": offset,
+        }
+        headers = BINARY if data is not None else None
+        return self._transport.call(
+            method,
+            f"/runs/{quote(target.run_id, safe='')}/{what}",
+            json=json,
+            content=data,
+            params=params,
+            headers=headers,
+            safe=True,
+            timeout_s=timeout_s,
+        )
+
+
+def _file(path: str) -> str:
+    """The address of a file below its run; what leads elsewhere would be resolved on the way, so it is refused here."""
+    names_of(path)
+    return f"inbox/{quote(path)}"

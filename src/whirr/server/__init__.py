@@ -1,0 +1,1 @@
+"""The server: ``LocalHub`` with routes in front."""

@@ -1,0 +1,122 @@
+"""Who may do what: the check of tokens that every route but health stands behind."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from whirr.errors import AccessDenied, TooMany, Unauthenticated
+from whirr.model import Role, Token
+
+T = TypeVar("T")
+
+REMEMBERED_S = 1.0
+"""A token that was good so short a time ago is not looked up again: a revocation is felt after that."""
+
+MOST_REMEMBERED = 1000
+FAILURES, WITHIN_S = 20, 60.0
+"""So many different wrong tokens from one address are looked at in this time; then none is that was not good before,
+so that one that guesses, or a worker whose token was revoked, does not shut out the others behind the same address."""
+
+REQUESTS_PER_S, BURST = 2000.0, 4000.0
+
+
+class Gate:
+    """Knows callers by their tokens, and keeps guessing and flooding within bounds.
+
+    Args:
+        check: gives the token that a text proves, or None.
+        monotonic: seconds on a clock that only goes forward.
+    """
+
+    def __init__(self, check: Callable[[str], Token | None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._check = check
+        self._monotonic = monotonic
+        self._known: OrderedDict[str, tuple[float, Token]] = OrderedDict()
+        self._failures: OrderedDict[str, dict[int, float]] = OrderedDict()
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def caller(self, text: str, address: str) -> Token:
+        """Who holds this token.
+
+        Raises:
+            Unauthenticated: it is none, or no longer good.
+            TooMany: too many wrong ones came from this address, or too many requests with this one.
+        """
+        now = self._monotonic()
+        known = self._known.get(text)
+        if known is None or known[0] < now - REMEMBERED_S:
+            known = (now, await self._looked_up(text, address, now))
+            _put(self._known, text, known)
+        self._count(known[1], now)
+        return known[1]
+
+    async def _looked_up(self, text: str, address: str, now: float) -> Token:
+        failed = {wrong: at for wrong, at in self._failures.get(address, {}).items() if at > now - WITHIN_S}
+        if len(failed) >= FAILURES and text and text not in self._known:
+            raise TooMany("too many wrong tokens came from this address", hint="wait a minute")
+        token = await run_in_threadpool(self._check, text) if text else None
+        if token is None:
+            if text:
+                _put(self._failures, address, {hash(text): now, **failed})
+            self._known.pop(text, None)
+            raise Unauthenticated(
+                "the server does not know this token" if text else "the server wants a token",
+                hint="whirr login URL keeps one; on the server: whirr token create NAME --role ROLE",
+            )
+        return token
+
+    def _count(self, token: Token, now: float) -> None:
+        left, at = self._left.get(token.id, (BURST, now))
+        left = min(left + (now - at) * REQUESTS_PER_S, BURST) - 1
+        _put(self._left, token.id, (max(left, 0.0), now))
+        if left < 0:
+            raise TooMany(f"too many requests with the token {token.name}", hint="slow down")
+
+
+def _put(kept: OrderedDict[str, T], key: str, value: T) -> None:
+    """Keep a value as the newest; the oldest goes when there are too many."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > MOST_REMEMBERED:
+        kept.popitem(last=False)
+
+
+def caller_of(request: Request) -> Token:
+    """Who sent a request that has passed one of the checks below."""
+    caller: Token = request.state.caller
+    return caller
+
+
+class Needs:
+    """Lets callers of these roles pass."""
+
+    def __init__(self, *roles: Role) -> None:
+        self.roles = frozenset(roles)
+
+    async def __call__(self, request: Request) -> None:
+        """Raises Unauthenticated, AccessDenied or TooMany."""
+        gate: Gate = request.app.state.gate
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        address = request.client.host if request.client else ""
+        token = await gate.caller(text.strip() if scheme.lower() == "bearer" else "", address)
+        request.state.caller = token
+        if token.role not in self.roles:
+            wanted = " or ".join(sorted(self.roles))
+            raise AccessDenied(
+                f"the token {token.name} has the role {token.role}", hint=f"this takes one of role {wanted}"
+            )
+
+
+READ = Depends(Needs(*Role))
+SUBMIT = Depends(Needs(Role.SUBMIT, Role.ADMIN))
+WORK = Depends(Needs(Role.WORKER, Role.ADMIN))
+SEND = Depends(Needs(Role.SUBMIT, Role.WORKER, Role.ADMIN))
+"""For routes that take files: of a worker's attempt, or of a run that somebody made without the queue."""
+
+ADMIN = Depends(Needs(Role.ADMIN))

@@ -1,0 +1,220 @@
+"""What a server tells of itself: a line a request, an audit of what people did, and metrics for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from whirr import clock, wire
+
+LOG = logging.getLogger("whirr.server")
+AUDIT = "audit.jsonl"
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+QUEUED_LINES, LAST_LINES_S = 10_000, 1.0
+SAFE_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""For a browser that is shown an answer: it is data, never a page."""
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        about = {"time": clock.stamp(clock.at(record.created)), "level": record.levelname.lower()}
+        about |= {"event": record.getMessage(), **getattr(record, "about", {})}
+        if record.exc_info:
+            about["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(about, default=str)
+
+
+class PlainLines(logging.Formatter):
+    """Lines for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        about = "  ".join(f"{name}={value}" for name, value in getattr(record, "about", {}).items())
+        moment = time.strftime("%H:%M:%S", time.localtime(record.created))
+        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return f"{moment}  {record.getMessage()}  {about}".rstrip() + trace
+
+
+class Unhurried(logging.Handler):
+    """Writes lines to stderr from a thread of its own: a terminal or pipe that takes nothing stops no request.
+
+    Lines that do not fit into the queue are left out, and their number is told when it moves on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: queue.Queue[str | None] = queue.Queue(QUEUED_LINES)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="whirr-log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the line."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped += 1
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            missing, self._dropped = self._dropped, 0
+            with suppress(OSError, ValueError):  # stderr is gone; the server goes on
+                sys.stderr.write(f"{line}\n" + (f"({missing} lines were left out)\n" if missing else ""))
+                sys.stderr.flush()
+
+    def close(self) -> None:
+        """Write what is queued, unless that takes long."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=LAST_LINES_S)
+        self._thread.join(LAST_LINES_S)
+        super().close()
+
+
+def log_to_stderr(*, as_json: bool) -> logging.Handler:
+    """Send what the server logs to stderr, until the handler is closed."""
+    handler = Unhurried()
+    handler.setFormatter(JsonLines() if as_json else PlainLines())
+    LOG.handlers[:] = [handler]
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    errors = logging.getLogger("uvicorn.error")
+    errors.handlers[:] = [handler]
+    errors.setLevel(logging.WARNING)
+    errors.propagate = False
+    return handler
+
+
+def tell(event: str, **about: Any) -> None:
+    """Log something that happened."""
+    LOG.info(event, extra={"about": about})
+
+
+def keep_audit(root: Path, about: dict[str, Any]) -> None:
+    """Log who did what, and append it to the audit file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    LOG.info("audit", extra={"about": about})
+    line = json.dumps({"time": clock.stamp(), **about}, default=str) + "\n"
+    handle = os.open(root / AUDIT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
+
+
+class Meters:
+    """The metrics of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        here = self.registry
+        self.requests = Counter("whirr_requests", "Requests answered.", ("method", "route", "status"), registry=here)
+        self.seconds = Histogram("whirr_request_seconds", "Time to answer.", ("route",), buckets=BUCKETS, registry=here)
+        self.received = Counter("whirr_received_bytes", "Bytes of request bodies.", registry=here)
+        self.jobs = Gauge("whirr_jobs", "Jobs in each state.", ("status",), registry=here)
+        self.workers = Gauge("whirr_workers", "Workers, by whether they are there.", ("health",), registry=here)
+        self.bells = Gauge("whirr_bells", "Workers that listen.", registry=here)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class Observer:
+    """ASGI middleware that counts, times and logs each request, and answers when one breaks.
+
+    Args:
+        quiet: routes that are not logged, only counted.
+        broken: gives the answer to a request that raised, as (status, body), from the request's id.
+    """
+
+    def __init__(
+        self, app: ASGIApp, meters: Meters, broken: Callable[[str], bytes], quiet: frozenset[str] = frozenset()
+    ) -> None:
+        self._app = app
+        self._meters = meters
+        self._broken = broken
+        self._quiet = quiet
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status, received = time.perf_counter(), 0, 0
+        request_id = _id_of(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *SAFE_HEADERS, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, counted, watched)
+        except Exception:
+            if status:
+                raise  # the answer has begun: it ends here, and the connection with it
+            LOG.exception("a request broke", extra={"about": {"request_id": request_id}})
+            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            await watched({"type": "http.response.start", "status": 500, "headers": headers})
+            await watched({"type": "http.response.body", "body": self._broken(request_id)})
+        finally:
+            self._note(scope, status or 500, time.perf_counter() - began, received, request_id)
+
+    def _note(self, scope: Scope, status: int, seconds: float, received: int, request_id: str) -> None:
+        route = _route_of(scope)
+        self._meters.requests.labels(scope["method"], route, status).inc()
+        self._meters.seconds.labels(route).observe(seconds)
+        self._meters.received.inc(received)
+        if route in self._quiet and status < 400:
+            return
+        caller = getattr(scope.get("state", {}).get("caller"), "name", None)
+        client = scope["client"][0] if scope.get("client") else None
+        about: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:500], "status": status}
+        about |= {"ms": round(seconds * 1000, 1), "caller": caller, "client": client, "request_id": request_id}
+        tell("request", **about)
+
+
+def _route_of(scope: Scope) -> str:
+    """The path of the route that a request led to; of a router within another FastAPI may give the inner part only."""
+    path: str = getattr(scope.get("route"), "path", "none")
+    inner = path.startswith("/") and scope["path"].startswith(wire.API) and not path.startswith(wire.API)
+    return wire.API + path if inner else path
+
+
+def _id_of(scope: Scope) -> str:
+    """The name of a request in the log: what the client calls it, or a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()

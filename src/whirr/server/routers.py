@@ -1,0 +1,18 @@
+"""All routes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from whirr import wire
+from whirr.server import routes_code, routes_inbox, routes_queue, routes_runs, routes_server, routes_workers
+
+API_ROUTES = (routes_server, routes_queue, routes_workers, routes_runs, routes_inbox, routes_code)
+
+
+def routers() -> tuple[APIRouter, ...]:
+    """The routers of the application."""
+    api = APIRouter(prefix=wire.API)
+    for module in API_ROUTES:
+        api.include_router(module.router)
+    return routes_server.outside, api

@@ -1,0 +1,248 @@
+"""Jobs, attempts and the queue as people and programs see them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from whirr import jobrun, wire
+from whirr.capture.redact import hide_arguments
+from whirr.errors import FolderError, TooLarge, UsageError
+from whirr.folder import PATCH, REQUIREMENTS
+from whirr.jsonio import write_atomic
+from whirr.local import LocalHub
+from whirr.model import Attempt, Job, JobSpec, JobStatus
+from whirr.server.access import READ, SUBMIT, caller_of
+from whirr.server.app import answer, audit, hub_of
+from whirr.server.schemas import schema
+
+router = APIRouter(tags=["queue"])
+
+STAGED = (PATCH, REQUIREMENTS)
+STAGED_LIMIT = 16 << 20
+"""Bytes of the files that a submission brings with it."""
+
+MOST = 1000
+JobId = Annotated[int, Path(ge=1, le=2**53)]
+Limit = Annotated[int, Query(ge=0, le=2**31 - 1)]
+
+
+class Submission(NamedTuple):
+    """A job to queue.
+
+    Attributes:
+        files: what was recorded about it, by name, in base64.
+    """
+
+    spec: JobSpec
+    files: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default
+
+
+class Submitted(NamedTuple):
+    """A job that was queued, and the folder of its run on the server."""
+
+    job: Job
+    run_dir: str
+
+
+class JobPage(NamedTuple):
+    """Some jobs; ``next``, given as ``before``, gives the page after it."""
+
+    jobs: tuple[Job, ...]
+    next: int | None = None
+
+
+class Attempts(NamedTuple):
+    """The attempts at a job, oldest first."""
+
+    attempts: tuple[Attempt, ...]
+
+
+class Wish(NamedTuple):
+    """Who asks, as the client says."""
+
+    by: str = ""
+
+
+class QueueState(NamedTuple):
+    """The queue at this moment: jobs by state, and the clocks of ``Job.not_before`` and of UTC stamps."""
+
+    counts: dict[str, int]
+    clock: float
+    now: float
+
+
+class Number(NamedTuple):
+    """A number of jobs."""
+
+    number: int
+
+
+class Workers(NamedTuple):
+    """The ids of workers."""
+
+    workers: tuple[str, ...]
+
+
+if TYPE_CHECKING:
+    SubmissionBody: TypeAlias = BaseModel
+    WishBody: TypeAlias = BaseModel
+else:
+    SubmissionBody, WishBody = schema(Submission), schema(Wish)
+
+
+def shown(job: Job) -> Job:
+    """A job without its secrets."""
+    spec = job.spec
+    env = dict(pair.split("=", 1) for pair in hide_arguments([f"{name}={text}" for name, text in spec.env.items()]))
+    return job._replace(spec=spec._replace(argv=tuple(hide_arguments(spec.argv)), env=env))
+
+
+@router.post("/jobs", dependencies=[SUBMIT], responses={200: {"model": schema(Submitted)}})
+def submit(
+    request: Request,
+    body: SubmissionBody,
+    idempotency_key: Annotated[str | None, Header(min_length=8, max_length=200)] = None,
+) -> Response:
+    """Queue a job. Sent again with the same Idempotency-Key it gives the job that is there."""
+    hub = hub_of(request)
+    sent = wire.record(Submission, body.model_dump())
+    files = _files(sent.files)
+    spec = _checked(sent.spec)._replace(submitted_by=who(request, sent.spec.submitted_by))
+    staging = _staged(hub, files)
+    job = hub.submit(spec, staging, key=idempotency_key)
+    audit(request, "submit", job_id=job.id, command=hide_arguments(job.spec.argv))
+    return answer(Submitted(shown(job), str(hub.run_dir(job.id))))
+
+
+def who(request: Request, said: str) -> str:
+    """Who asks: what the client says is believed only as far as the token's name stands beside it."""
+    name = caller_of(request).name
+    said = said.strip()[:200]
+    return f"{said} (token {name})" if said else f"token {name}"
+
+
+def _checked(spec: JobSpec) -> JobSpec:
+    if not spec.argv or not spec.argv[0]:
+        raise UsageError("there is no command to run", hint='give one as a list, such as ["python", "train.py"]')
+    if not spec.workdir.startswith("/"):
+        raise UsageError(f"the folder {spec.workdir!r} is not absolute", hint="give the whole path, as on the workers")
+    texts = (*spec.argv, spec.workdir, *spec.env, *spec.env.values(), *spec.tags, spec.name or "")
+    if any("\0" in text for text in texts) or any("=" in name or not name for name in spec.env):
+        raise UsageError("a text holds a NUL, or the name of a variable a '='")
+    wrong = [
+        name
+        for name, value, least in (
+            ("gpus", spec.gpus, 0),
+            ("retries", spec.retries, 0),
+            ("timeout_s", spec.timeout_s, 0.001),
+            ("grace_s", spec.grace_s, 0),
+        )
+        if value is not None and not least <= value <= 10**9
+    ]
+    if wrong or abs(spec.priority) > 10**6 or any(not 0 < need < 2**53 for need in (*spec.after, *spec.after_any)):
+        raise UsageError(f"{', '.join(wrong) or 'priority or a job to wait for'} is out of range")
+    return spec
+
+
+def _files(sent: dict[str, str]) -> dict[str, bytes]:
+    if strange := sorted(set(sent) - set(STAGED)):
+        raise UsageError(f"a submission brings no file {strange[0][:80]!r}", hint=f"only {', '.join(STAGED)}")
+    if sum(map(len, sent.values())) > STAGED_LIMIT * 4 / 3:
+        raise TooLarge("the files of the submission are too large", hint=f"at most {STAGED_LIMIT} bytes together")
+    try:
+        return {name: base64.b64decode(text, validate=True) for name, text in sent.items()}
+    except (binascii.Error, ValueError):
+        raise UsageError("a file of the submission is not in base64") from None
+
+
+def _staged(hub: LocalHub, files: dict[str, bytes]) -> FilePath:
+    staging = hub.staging_folder()
+    try:
+        for name, data in files.items():
+            write_atomic(staging / name, data)
+    except OSError as error:
+        jobrun.remove(staging)
+        raise FolderError(f"cannot write into {staging.parent}: {error.strerror}", hint="make room") from None
+    return staging
+
+
+@router.get("/jobs", dependencies=[READ], responses={200: {"model": schema(JobPage)}})
+def jobs(
+    request: Request,
+    status: Annotated[list[JobStatus] | None, Query()] = None,
+    tag: Annotated[str | None, Query(max_length=1000)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+) -> Response:
+    """Jobs, newest first."""
+    found = hub_of(request).jobs(tuple(status or ()), tag=tag, limit=limit + 1, before=before)
+    more = found[limit - 1].id if len(found) > limit else None
+    return answer(JobPage(tuple(map(shown, found[:limit])), more))
+
+
+@router.get("/jobs/{job_id}", dependencies=[READ], responses={200: {"model": schema(Job)}})
+def job(request: Request, job_id: JobId) -> Response:
+    """One job."""
+    return answer(shown(hub_of(request).job(job_id)))
+
+
+@router.get("/jobs/{job_id}/attempts", dependencies=[READ], responses={200: {"model": schema(Attempts)}})
+def attempts(request: Request, job_id: JobId) -> Response:
+    """The attempts at a job, oldest first."""
+    return answer(Attempts(tuple(hub_of(request).attempts(job_id))))
+
+
+@router.get("/jobs/{job_id}/dependencies", dependencies=[READ], responses={200: {"model": schema(JobPage)}})
+def dependencies(request: Request, job_id: JobId) -> Response:
+    """The jobs that a job was submitted to wait for."""
+    return answer(JobPage(tuple(map(shown, hub_of(request).dependencies(job_id)))))
+
+
+@router.get("/jobs/{job_id}/ahead", dependencies=[READ], responses={200: {"model": schema(Number)}})
+def ahead(request: Request, job_id: JobId) -> Response:
+    """How many queued jobs come before a queued one."""
+    hub = hub_of(request)
+    return answer(Number(hub.ahead(hub.job(job_id))))
+
+
+@router.post("/jobs/{job_id}/cancel", dependencies=[SUBMIT], responses={200: {"model": schema(Job)}})
+def cancel(request: Request, job_id: JobId, body: WishBody) -> Response:
+    """Cancel a queued job now, a running one as soon as its processes are gone."""
+    by = who(request, wire.record(Wish, body.model_dump()).by)
+    done = hub_of(request).cancel(job_id, by)
+    audit(request, "cancel", job_id=job_id, status=str(done.status))
+    return answer(shown(done))
+
+
+@router.post("/jobs/{job_id}/retry", dependencies=[SUBMIT], responses={200: {"model": schema(Job)}})
+def retry(request: Request, job_id: JobId) -> Response:
+    """Queue a failed or cancelled job again."""
+    done = hub_of(request).retry(job_id)
+    audit(request, "retry", job_id=job_id, status=str(done.status))
+    return answer(shown(done))
+
+
+@router.get("/queue", dependencies=[READ], responses={200: {"model": schema(QueueState)}})
+def queue(request: Request) -> Response:
+    """How many jobs are in each state, and what time it is there."""
+    hub = hub_of(request)
+    return answer(QueueState({str(status): count for status, count in hub.counts().items()}, hub.clock(), hub.now()))
+
+
+@router.get("/queue/upcoming", dependencies=[READ], responses={200: {"model": schema(JobPage)}})
+def upcoming(request: Request, limit: Limit = 100) -> Response:
+    """The queued jobs in the order in which they will run; limit 0: all."""
+    return answer(JobPage(tuple(map(shown, hub_of(request).upcoming(limit)))))
+
+
+@router.get("/queue/lacking", dependencies=[READ], responses={200: {"model": schema(Workers)}})
+def lacking(request: Request, workdir: Annotated[str, Query(max_length=10000)]) -> Response:
+    """The workers that have said they lack a work folder."""
+    return answer(Workers(tuple(hub_of(request).lacking(workdir))))

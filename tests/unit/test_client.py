@@ -1,0 +1,189 @@
+"""``WhirrClient`` as its contract has it: what it is called with, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whirr.client import WhirrClient, WhirrClientError
+from whirr.errors import BadAnswer, NotFound, Unreachable
+from whirr.remote_files import Patience, whole_lines
+
+NONE: dict[str, object] = {"name": None, "config": None, "tags": None}
+EMPTY = inspect.Parameter.empty
+CONTRACT: dict[str, dict[str, object]] = {
+    "submit_job": {"command_argv": EMPTY, "workdir": EMPTY, **NONE},
+    "wait_for_job": {"job_id": EMPTY, "poll_interval": 1.0, "timeout": None},
+    "submit_and_wait": {"command_argv": EMPTY, "workdir": EMPTY, **NONE, "poll_interval": 1.0, "timeout": None},
+    "get_metrics": {"run_id": EMPTY},
+    "list_artifacts": {"run_id": EMPTY},
+    "get_artifact": {"run_id": EMPTY, "path": EMPTY},
+    "get_job": {"job_id": EMPTY},
+    "get_run": {"run_id": EMPTY},
+    "get_status": {},
+    "cancel_job": {"job_id": EMPTY},
+}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[WhirrClient]:
+    """A client of a server that is not there: whatever it sends fails as unreachable."""
+    with WhirrClient("http://127.0.0.1:9", token="none", environ={"HOME": str(tmp_path)}) as made:
+        yield made
+
+
+@pytest.mark.parametrize("method", CONTRACT)
+def test_parameters_are_those_of_the_contract(method: str) -> None:
+    given = inspect.signature(getattr(WhirrClient, method)).parameters.values()
+    positional = {one.name: one.default for one in given if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert list(positional.items()) == [("self", EMPTY), *CONTRACT[method].items()]
+    further = [one for one in given if one.name not in positional]
+    assert all(one.default is not EMPTY or one.kind is inspect.Parameter.VAR_KEYWORD for one in further)
+
+
+def test_every_method_and_parameter_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "client.md").read_text()
+    for name, method in [("WhirrClient", WhirrClient), *inspect.getmembers(WhirrClient, inspect.isfunction)]:
+        if not name.startswith("_") and name != "close":
+            assert f"`{name}(" in page or f"\n{name}(" in page, name
+            words = set(inspect.signature(method).parameters) - {"self"}
+            assert {word for word in words if not re.search(rf"\b{word}\b", page)} == set(), name
+
+
+def test_parameters_of_get_runs() -> None:
+    assert list(inspect.signature(WhirrClient.get_runs).parameters)[1:] == ["status", "tag", "limit"]
+
+
+@pytest.mark.parametrize("url", ["", "head-node", "head-node:8080", "ftp://head-node", "http://", "http://head:port"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(WhirrClientError) as told:
+        WhirrClient(url)
+    assert told.value.code == "usage"
+
+
+@pytest.mark.parametrize(
+    ("call", "about"),
+    [
+        (lambda client: client.submit_job("python train.py", "/"), "command_argv"),
+        (lambda client: client.submit_job(["python", 3], "/"), "command_argv"),
+        (lambda client: client.submit_job(None, "/"), "wrong kind"),
+        (lambda client: client.submit_job(["true"], ""), "workdir"),
+        (lambda client: client.submit_job(["true"], None), "wrong kind"),
+        (lambda client: client.submit_job(["true"], "/", after=3), "wrong kind"),
+        (lambda client: client.submit_job(["true"], "/", env=["A=1"]), "wrong kind"),
+        (lambda client: client.wait_for_job(1, timeout="1h"), "wrong kind"),
+        (lambda client: client.get_artifact("job-1", None), "wrong kind"),
+        (lambda client: client.submit_job(["true"], "/", tags="sweep"), "tags"),
+        (lambda client: client.submit_job(["true"], "/", env={"SEED": 3}), "env"),
+        (lambda client: client.submit_job(["true"], "/", key="short"), "key"),
+        (lambda client: client.submit_job(["true"], "/", after=["job-1"]), "job-1"),
+        (lambda client: client.get_job("job-1"), "job-1"),
+        (lambda client: client.get_job(True), "True"),
+        (lambda client: client.wait_for_job(1, poll_interval=-1), "poll_interval"),
+        (lambda client: client.wait_for_job(1, timeout=float("nan")), "timeout"),
+        (lambda client: client.get_runs(status="done"), "done"),
+        (lambda client: client.get_runs(limit=-1), "limit"),
+        (lambda client: client.get_run(1), "run_id"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_it_is_sent(
+    client: WhirrClient, call: Callable[[WhirrClient], Any], about: str
+) -> None:
+    with pytest.raises(WhirrClientError, match=about) as told:
+        call(client)
+    assert told.value.code == "usage"
+
+
+@pytest.mark.parametrize("path", ["../meta.json", "/etc/passwd", "a/../../b", "a//b", "a\0b", "."])
+def test_a_path_out_of_the_run_is_refused(client: WhirrClient, path: str, tmp_path: Path) -> None:
+    for call in (client.get_artifact, lambda run, path: client.download_artifact(run, path, tmp_path / "file")):
+        with pytest.raises(WhirrClientError) as told:
+            call("job-1", path)
+        assert told.value.code == "not-found"
+    assert not (tmp_path / "file.part").exists()
+
+
+@pytest.mark.parametrize("run_id", ["..", "../..", "a/b", ".staging"])
+def test_what_is_no_id_is_no_run(client: WhirrClient, run_id: str) -> None:
+    for call in (
+        client.get_run,
+        client.get_metrics,
+        client.list_artifacts,
+        lambda run: next(client.follow_metrics(run)),
+    ):
+        with pytest.raises(WhirrClientError) as told:
+            call(run_id)
+        assert told.value.code == "not-found"
+
+
+def test_a_server_that_is_down_is_told_at_once(client: WhirrClient) -> None:
+    for call in (client.get_status, lambda: client.wait_for_job(1), lambda: next(client.follow_log(1))):
+        with pytest.raises(WhirrClientError, match="nothing listens") as told:
+            call()
+        assert told.value.code == "unreachable"
+        assert told.value.hint
+
+
+def test_a_closed_client_says_so(client: WhirrClient) -> None:
+    with client:
+        pass
+    with pytest.raises(WhirrClientError, match="closed"):
+        client.get_status()
+
+
+def test_without_httpx_the_error_names_the_extra() -> None:
+    program = """
+import sys
+sys.modules["httpx"] = None
+from whirr.client import WhirrClient, WhirrClientError
+try:
+    WhirrClient("http://127.0.0.1:9")
+except WhirrClientError as error:
+    print(error.code, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "missing-extra" in done.stdout
+    assert "[server]" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_lines_are_cut_at_their_ends() -> None:
+    assert list(whole_lines(iter([b"a", b"b\nc\nd", b"\n", b"torn"]))) == [b"ab\nc", b"d"]
+
+
+def test_patience_ends_and_is_only_for_absence() -> None:
+    def away() -> None:
+        raise Unreachable("away")
+
+    def damaged() -> None:
+        raise BadAnswer("what?")
+
+    with Patience(60).bearing():
+        away()
+    with pytest.raises(BadAnswer), Patience(60).bearing():
+        damaged()
+    impatient = Patience(0)
+    with pytest.raises(Unreachable), impatient.bearing():
+        away()
+
+
+def test_a_question_is_put_again_until_it_is_answered() -> None:
+    answers = iter([Unreachable("away"), Unreachable("away"), 7, NotFound("no")])
+
+    def ask() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    patience = Patience(60)
+    assert patience.ask(ask) == 7
+    with pytest.raises(NotFound):
+        patience.ask(ask)
