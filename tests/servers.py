@@ -11,15 +11,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from helpers import wait_until
+from hubs import Ticker
 
+from whirr.connect import open_hub
 from whirr.credentials import Credentials
+from whirr.hub import Hub
 from whirr.local import LocalHub
 from whirr.model import Role
 from whirr.remote import RemoteHub
 from whirr.server.app import create_app
 from whirr.server.routers import routers
-from whirr.server.serve import open_socket
+from whirr.server.serve import Server, configured, open_socket
 from whirr.transport import Transport
 
 WHIRR = str(Path(sys.executable).with_name("whirr"))
@@ -28,8 +32,6 @@ WHIRR = str(Path(sys.executable).with_name("whirr"))
 @contextmanager
 def serving(hub: LocalHub) -> Iterator[str]:
     """The address of a server of a hub: a thread behind a real socket."""
-    from whirr.server.serve import Server, configured
-
     listening = open_socket("127.0.0.1", 0)
     server = Server(configured(create_app(hub, routers())))
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
@@ -42,6 +44,22 @@ def serving(hub: LocalHub) -> Iterator[str]:
         thread.join(30)
         listening.close()
         assert not thread.is_alive()
+
+
+@contextmanager
+def hub_of_kind(kind: str, root: Path, request: pytest.FixtureRequest, clock: Ticker) -> Iterator[Hub]:
+    """A hub of a kind such as ``sqlite`` or ``http+postgresql``, the suites' parameters."""
+    remote, _, database = kind.rpartition("+")
+    url = None if database == "sqlite" else request.getfixturevalue("postgres_url")
+    made = open_hub(root, url, now=clock, serving=bool(remote))
+    try:
+        if remote:
+            with served(made) as far:
+                yield far
+        else:
+            yield made
+    finally:
+        made.close()
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Settings:
         put(self, "run_id", _name(RUN_ID, environ))
         put(self, "job_id", _name(JOB_ID, environ))
         put(self, "database_url", _database_url(environ.get("WHIRR_DATABASE_URL", "")))
-        put(self, "server_url", _server_url(environ.get("WHIRR_SERVER_URL", "")))
+        put(self, "server_url", server_url(environ.get("WHIRR_SERVER_URL", "")))
         put(self, "token", environ.get("WHIRR_TOKEN", "").strip() or None)
         put(self, "system_interval", _interval(environ.get("WHIRR_SYSTEM_INTERVAL", "")))
         put(self, "capture_output", _flag("WHIRR_CAPTURE_OUTPUT", environ.get("WHIRR_CAPTURE_OUTPUT", "")))
@@ -130,11 +130,16 @@ def _database_url(text: str) -> str | None:
     return url
 
 
-def _server_url(text: str) -> str | None:
+def server_url(text: str) -> str | None:
+    """The address of a server as a setting or an option gives it; None where it is empty.
+
+    Raises:
+        UsageError: it is no address.
+    """
     url = text.strip().rstrip("/") or None
     if url is not None and not url.startswith(("http://", "https://")):
         raise UsageError(
-            f"WHIRR_SERVER_URL={text} is not the address of a server", hint="such as http://head-node:8080"
+            f"{text} is not the address of a server", hint="give --server or WHIRR_SERVER_URL such as http://head:8080"
         )
     return url
 

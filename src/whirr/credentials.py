@@ -42,10 +42,6 @@ class Credentials:
         address = normal(url)
         return next((one["token"] for one in self._read().values() if address in one["urls"]), None)
 
-    def servers(self) -> dict[str, list[str]]:
-        """The addresses of each server, by its id."""
-        return {server: list(one["urls"]) for server, one in self._read().items()}
-
     def remember(self, server: str, urls: Iterable[str], token: str | None = None) -> bool:
         """Keep a token for a server; without one, only add addresses to a server that has one.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from whirr import wire
-from whirr.errors import BadAnswer, MissingExtra, NotFound, StoreError, TooMany, Unreachable, how_to_install
+from whirr.errors import BadAnswer, MissingExtra, StoreError, TooMany, Unreachable, how_to_install
 
 if TYPE_CHECKING:
     import httpx
@@ -92,8 +92,11 @@ class Transport:
             BadAnswer: what answered is no whirr server.
             WhirrError: what the server answered.
         """
-        answer = self._sent(method, path, json, content, params, headers, safe=safe, timeout_s=timeout_s)
-        return self._understood(answer)
+
+        def request() -> httpx.Request:
+            return self._request(method, path, json, content, params, headers, timeout_s)
+
+        return self._understood(self._sent(request, self._tries if safe else 1))
 
     def part(
         self,
@@ -105,10 +108,14 @@ class Transport:
         timeout_s: float | None = None,
     ) -> tuple[Mapping[str, str], int, bytes]:
         """Headers, status (200, 206, 416) and bytes of a part of a file; raises as ``call`` does."""
-        answer = self._sent(method, path, None, None, params, headers, safe=True, timeout_s=timeout_s)
-        if answer.status_code == 404 and method == "HEAD":  # without a body, which says so of a GET
-            raise NotFound("there is no such file", hint="whirr show RUN lists the files of a run")
+
+        def request() -> httpx.Request:
+            return self._request(method, path, None, None, params, headers, timeout_s)
+
+        answer = self._sent(request, self._tries)
         if answer.status_code not in PARTS:
+            if method == "HEAD":  # what refuses it has no body: that of a GET says why
+                return self.part("GET", path, params=params, headers={**(headers or {}), "Range": "bytes=0-0"})
             self._understood(answer)
         return answer.headers, answer.status_code, answer.content
 
@@ -121,31 +128,19 @@ class Transport:
                 pause(tries)
         return read()
 
-    def _sent(
-        self,
-        method: str,
-        path: str,
-        json: Any,
-        content: Body | None,
-        params: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-        *,
-        safe: bool,
-        timeout_s: float | None,
-    ) -> httpx.Response:
-        request = self._request(method, path, json, content, params, headers, timeout_s)
-        for tries in range(1, self._tries if safe else 1):
+    def _sent(self, request: Callable[[], httpx.Request], tries: int) -> httpx.Response:
+        """The answer to a request, which is made and sent so often at most."""
+        for number in range(1, tries):
             try:
-                answer = self._client.send(request)
+                answer = self._client.send(request())
             except self._httpx.HTTPError:
                 pass
             else:
                 if answer.status_code not in BUSY:
                     return answer
-            pause(tries)
-            request = self._request(method, path, json, content, params, headers, timeout_s)
+            pause(number)
         try:
-            return self._client.send(request)
+            return self._client.send(request())
         except self._httpx.HTTPError as error:
             raise self._unreachable(error) from error
 

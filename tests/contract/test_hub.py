@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from helpers import wait_until
 from hubs import Ticker, known, outcome, spec, worker
-from servers import served
+from servers import hub_of_kind
 
 from whirr import process
-from whirr.connect import open_hub
 from whirr.errors import IllegalTransition, LeaseLost, NotFound, UsageError
 from whirr.folder import read_meta
 from whirr.hub import Bell, Hub
@@ -29,15 +28,8 @@ def clock() -> Ticker:
 
 @pytest.fixture(params=["sqlite", "postgresql", "http+sqlite", "http+postgresql"])
 def hub(request: pytest.FixtureRequest, tmp_path: Path, clock: Ticker) -> Iterator[Hub]:
-    remote, _, kind = request.param.rpartition("+")
-    url = None if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    made = open_hub(tmp_path / ".whirr", url, now=clock, serving=bool(remote))
-    if remote:
-        with served(made) as far:
-            yield far
-    else:
+    with hub_of_kind(request.param, tmp_path / ".whirr", request, clock) as made:
         yield made
-    made.close()
 
 
 def by_whom(text: str | None) -> str:

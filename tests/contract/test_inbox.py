@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hubs import Ticker, known, outcome, spec, worker
-from servers import served
+from servers import hub_of_kind, served
 
 from whirr.connect import open_hub
 from whirr.errors import AccessDenied, LeaseLost, NotFound, UsageError, WrongOffset
@@ -29,15 +29,8 @@ def clock() -> Ticker:
 
 @pytest.fixture(params=["sqlite", "http+sqlite", "http+postgresql"])
 def hub(request: pytest.FixtureRequest, tmp_path: Path, clock: Ticker) -> Iterator[Hub]:
-    remote, _, kind = request.param.rpartition("+")
-    url = None if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    made = open_hub(tmp_path / ".whirr", url, now=clock, serving=True)
-    if remote:
-        with served(made) as far:
-            yield far
-    else:
+    with hub_of_kind(request.param, tmp_path / ".whirr", request, clock) as made:
         yield made
-    made.close()
 
 
 @pytest.fixture

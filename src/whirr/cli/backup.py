@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from whirr.backup import Done, back_up
-from whirr.cli.common import json_option, print_json, root_of
+from whirr.cli.common import dir_option, json_option, print_json, root_of
 from whirr.cli.screen import clean, emit, note, size
 from whirr.config import Settings
 from whirr.connect import connect
@@ -22,13 +22,7 @@ from whirr.connect import connect
     metavar="FOLDER",
     help="An earlier backup on the same disk: what has not changed is linked to it.",
 )
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The .whirr folder, or a folder in or above which it lies.",
-)
+@dir_option
 @json_option
 def command(target: Path, previous: Path | None, folder: Path | None, json: bool) -> None:
     """Copy a .whirr folder and its queue into TARGET, a new folder, while jobs run and are submitted.

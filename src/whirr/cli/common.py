@@ -12,7 +12,7 @@ import click
 
 from whirr import clock
 from whirr.cli.screen import clean, emit
-from whirr.config import Settings
+from whirr.config import Settings, server_url
 from whirr.errors import NotFound, UsageError
 from whirr.folder import ROOT, RUNS, find_root
 from whirr.index import UNKNOWN
@@ -43,20 +43,26 @@ class Place(NamedTuple):
             return None if self.folder is not None else settings.server_url
         if self.folder is not None:
             raise UsageError("--dir and --server exclude each other", hint="give one of them")
-        return Settings({"WHIRR_SERVER_URL": self.server}).server_url
+        return server_url(self.server)
+
+
+dir_option = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The .whirr folder, or a folder in or above which it lies.",
+)
+server_option = click.option(
+    "--server", metavar="URL", help="Work on the queue and runs of this server (WHIRR_SERVER_URL)."
+)
 
 
 def place_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``--dir`` and ``--server`` to a command, which gets them as one argument ``place``."""
 
-    @click.option(
-        "--dir",
-        "folder",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        help="The .whirr folder, or a folder in or above which it lies.",
-    )
-    @click.option("--server", metavar="URL", help="Work on the queue and runs of this server (WHIRR_SERVER_URL).")
+    @dir_option
+    @server_option
     @wraps(function)
     def with_place(*arguments: Any, folder: Path | None, server: str | None, **options: Any) -> Any:
         return function(*arguments, place=Place(folder, server), **options)

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from whirr.catalog import RunQuery
-from whirr.cli.common import json_option, print_json, root_of
+from whirr.cli.common import dir_option, json_option, print_json, root_of
 from whirr.cli.screen import clean, complain, emit, note, size
-from whirr.config import Settings
+from whirr.config import Settings, server_url
 from whirr.connect import reach
 from whirr.errors import FolderError, StoreError, Unreachable, UsageError, WhirrError
 from whirr.folder import RUNS, read_meta
@@ -28,13 +28,7 @@ QUEUED = "job-"
 @click.option("--all", "everything", is_flag=True, help="Every run of this folder that is no job's.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the runs have ended.")
 @click.option("--server", metavar="URL", help="The server (WHIRR_SERVER_URL).")
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The .whirr folder, or a folder in or above which it lies.",
-)
+@dir_option
 @json_option
 def command(
     runs: tuple[str, ...], everything: bool, follow: bool, server: str | None, folder: Path | None, json: bool
@@ -44,7 +38,7 @@ def command(
     RUN is an id, its beginning or its last part, an exact name, or - for the latest run.
     """
     settings = Settings.from_env()
-    url = Settings({"WHIRR_SERVER_URL": server}).server_url if server else settings.server_url
+    url = server_url(server) if server else settings.server_url
     if url is None:
         raise UsageError("no server is named", hint="give --server URL, or set WHIRR_SERVER_URL")
     if bool(runs) is everything:

@@ -1,46 +1,44 @@
-"""Files by which a worker finds out whether it shares the server's disk."""
+"""Files by which a worker finds out whether it shares the server's disk; the folder itself says which there are."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 
 from whirr.errors import FolderError
 
 PREFIX = ".probe-"
 NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
-MOST = 100
+LEFT_S = 600.0
+"""A file that nobody took away goes after so long, when the next one is made."""
 
 
-class Probes:
-    """The files that are there now; one that nobody took away goes when there are too many."""
+def make(root: Path) -> tuple[str, str]:
+    """Put a file into the server's folder; its name and content.
 
-    def __init__(self) -> None:
-        self._made: list[Path] = []
+    Raises:
+        FolderError: the folder cannot be written.
+    """
+    name, content = f"{PREFIX}{os.urandom(8).hex()}", secrets.token_hex(16)
+    try:
+        for left in root.glob(f"{PREFIX}*"):
+            if left.stat().st_mtime < time.time() - LEFT_S:
+                left.unlink(missing_ok=True)
+        (root / name).write_text(content)
+    except OSError as error:
+        raise FolderError(f"cannot write into {root}: {error.strerror}", hint="make room") from None
+    return name, content
 
-    def make(self, root: Path) -> tuple[str, str]:
-        """Make one; its name and content.
 
-        Raises:
-            FolderError: the folder cannot be written.
-        """
-        name, content = f"{PREFIX}{os.urandom(8).hex()}", secrets.token_hex(16)
-        try:
-            (root / name).write_text(content)
-        except OSError as error:
-            raise FolderError(f"cannot write into {root}: {error.strerror}", hint="make room") from None
-        self._made.append(root / name)
-        while len(self._made) > MOST:
-            self._made.pop(0).unlink(missing_ok=True)
-        return name, content
-
-    def remove(self, root: Path, name: str) -> int:
-        """Take one away; how many there were of that name."""
-        path = root / name
-        if not NAME.fullmatch(name) or path not in self._made:
+def remove(root: Path, name: str) -> int:
+    """Take one away, whichever server made it; how many there were of that name."""
+    try:
+        if not NAME.fullmatch(name):
             return 0
-        self._made.remove(path)
-        path.unlink(missing_ok=True)
-        return 1
+        (root / name).unlink()
+    except FileNotFoundError:
+        return 0
+    return 1

@@ -13,9 +13,9 @@ from whirr import wire
 from whirr.errors import AccessDenied, TooLarge
 from whirr.hub import Target
 from whirr.model import Lease, Role
+from whirr.server import probe
 from whirr.server.access import SEND, WORK, caller_of
 from whirr.server.app import answer, hub_of
-from whirr.server.probe import Probes
 from whirr.server.schemas import schema
 
 router = APIRouter(tags=["files of other machines"])
@@ -25,7 +25,6 @@ PART_LIMIT = 16 << 20
 
 RunId = Annotated[str, Path(pattern=r"^[^/\x00]{1,200}$")]
 Offset = Annotated[int, Query(ge=0, le=2**53)]
-probes = Probes()
 
 
 class Sizes(NamedTuple):
@@ -165,13 +164,12 @@ def seal(request: Request, target: Whose, body: SumsBody) -> Response:
 
 
 @router.post("/probe", dependencies=[WORK], responses={200: {"model": schema(Probe)}})
-def probe(request: Request) -> Response:
+def begin_probe(request: Request) -> Response:
     """Put a file into the server's folder for a moment: who finds it shares that disk."""
-    name, content = probes.make(hub_of(request).root)
-    return answer(Probe(name, content))
+    return answer(Probe(*probe.make(hub_of(request).root)))
 
 
 @router.delete("/probe/{name}", dependencies=[WORK], responses={200: {"model": schema(Size)}})
 def end_probe(request: Request, name: str) -> Response:
     """Take that file away."""
-    return answer(Size(probes.remove(hub_of(request).root, name)))
+    return answer(Size(probe.remove(hub_of(request).root, name)))
