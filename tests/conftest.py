@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ __all__ = ["database_url", "postgres_server", "postgres_url"]  # fixtures of all
 # Shared machines pause for longer than any deadline; a test here says what is right, never how fast.
 settings.register_profile("whirr", deadline=None)
 settings.load_profile("whirr")
+
+# A shell starts what runs in its background deaf to Ctrl-C, and so would be every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

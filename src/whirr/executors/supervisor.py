@@ -112,8 +112,7 @@ def descendants(root: int) -> list[Process]:
     children: dict[int, list[Process]] = {}
     for process in processes():
         children.setdefault(process.parent, []).append(process)
-    found: list[Process] = []
-    todo = [root]
+    found, todo = list[Process](), [root]
     while todo:
         below = children.get(todo.pop(), [])
         found += below
@@ -372,12 +371,13 @@ class Supervisor:
 
     def terminate(self, grace_s: float) -> None:
         """SIGTERM to what exists now: a process started later may be the one that tidies up."""
-        begun = boot_clock()
+        tick = int((begun := boot_clock()) * os.sysconf("SC_CLK_TCK"))
         self.phase, self.kill_at = STOPPING, begun + grace_s
         self.limit_at = self.warn_at = self.settled_at = NEVER
-        last_tick = int(begun * os.sysconf("SC_CLK_TCK"))
-        told: set[tuple[int, int]] = set()
-        while new := [p for p in descendants(os.getpid()) if p.key not in told and p.start <= last_tick]:
+        told, had, root = set[tuple[int, int]](), set[int](), os.getpid()
+        # What handles the signal and has had it starts others because of it, perhaps within the same tick.
+        while new := [p for p in descendants(root) if p.key not in told and p.start <= tick - (p.parent in had)]:
+            had.update(process.pid for process in new if catches(process.pid, _signal.SIGTERM))
             for process in new:
                 told.add(process.key)
                 send_signal(process, _signal.SIGTERM)
