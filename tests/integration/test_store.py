@@ -316,6 +316,29 @@ def test_retry_gives_what_the_work_gave_and_raises_what_it_raised(db: Database) 
     assert amounts(db) == {"a": 1}
 
 
+def test_threads_that_commit_together_get_each_its_own(db: Database) -> None:
+    def work(number: int) -> int:
+        def add_one(tx: Transaction) -> int:
+            tx.run("add_plain", name=f"{number}", amount=number)
+            if number % 3 == 0:
+                raise LookupError(f"no {number}")
+            if number % 3 == 1:  # even where the error is not passed on
+                with suppress(StoreError):
+                    tx.run("add_plain", name=None, amount=number)
+            return number
+
+        return db.retry(add_one, durable=True)
+
+    with ThreadPoolExecutor(12) as pool:
+        tasks = [pool.submit(work, number) for number in range(60)]
+    for number, task in enumerate(tasks):
+        error = task.exception()
+        assert (task.result() == number) if error is None else (number % 3 != 2)
+        assert error is None or isinstance(error, StoreError if number % 3 else LookupError)
+        assert error is None or number % 3 or f"no {number}" in str(error)
+    assert amounts(db) == {f"{number}": number for number in range(60) if number % 3 == 2}
+
+
 FORKING = """
 import os, sys
 from pathlib import Path

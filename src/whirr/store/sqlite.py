@@ -14,8 +14,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from whirr import clock
 from whirr.errors import StoreError
@@ -23,7 +25,8 @@ from whirr.store import filesystem
 from whirr.store.database import SQL_FOLDER, WAIT_S, BootClock, Clock, Database, Row, Transaction
 from whirr.store.migrate import CREATE, INSERT, NEWEST
 from whirr.store.queries import SQLITE, Statement, Statements
-from whirr.store.sqlite_errors import is_busy, told
+from whirr.store.sqlite_errors import is_busy, locked, told
+from whirr.store.turns import Share, Turns
 
 APPLICATION_ID = 0x77686972
 """Stands in the head of the file: "whir"."""
@@ -34,6 +37,10 @@ SLICE_S = 0.25
 WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """The versions that mend the WAL-reset bug: in their own series, and the last in all that follow."""
 
+TOGETHER = 64
+"""So many works of waiting threads share a commit at most."""
+
+T = TypeVar("T")
 BAD_VALUES = (OverflowError, UnicodeError)
 """What the driver raises for a value that no column can hold."""
 
@@ -100,6 +107,8 @@ class SqliteDatabase(Database):
         self._statements = Statements(sql_folder, SQLITE)
         self._connections: dict[int, sqlite3.Connection] = {}
         self._left_to_parent: list[sqlite3.Connection] = []
+        self._turns = Turns()
+        self._shares: deque[Share[Any]] = deque()
         self._pid = os.getpid()
         self._closed = False
         filesystem.refuse_network(os.path.dirname(self.url), mountinfo)
@@ -114,8 +123,51 @@ class SqliteDatabase(Database):
             connection.execute("PRAGMA query_only=OFF")
             if self.journal_mode == "wal":
                 connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        with self._block(connection, "BEGIN IMMEDIATE") as tx:
+        with self._turn(), self._block(connection, "BEGIN IMMEDIATE") as tx:
             yield tx
+
+    def retry(self, work: Callable[[Transaction], T], *, durable: bool = False) -> T:
+        """See ``Database``. Threads that wait for the disk are served together: one commit for all of them."""
+        if not durable:
+            return super().retry(work)
+        self._connection()  # or say why there can be none
+        mine = Share(work)
+        self._shares.append(mine)
+        try:
+            with self._turn():
+                while not mine.over:
+                    self._commit_together()
+        finally:
+            with suppress(ValueError):
+                self._shares.remove(mine)
+        return mine.result()
+
+    def _commit_together(self) -> None:
+        shares = [self._shares.popleft() for _ in range(min(len(self._shares), TOGETHER))]
+        try:
+            with self.transaction(durable=True):
+                for share in shares:
+                    self._do(self._connections[threading.get_ident()], share)
+        except StoreError as error:  # of the disk: for all of them
+            for share in shares:
+                share.error = share.error or error
+        except BaseException:  # Ctrl-C, for this thread
+            self._shares.extendleft(reversed(shares))
+            raise
+        for share in shares:
+            share.over = True
+
+    def _do(self, connection: sqlite3.Connection, share: Share[Any]) -> None:
+        """One of several works, undone alone where it fails."""
+        tx = SqliteTransaction(self, connection, self._statements)
+        with self.telling():
+            self.execute(connection, "SAVEPOINT share")
+            share.do(tx)
+            if share.error is not None:
+                if not connection.in_transaction:  # the disk is full, or failing: all is undone
+                    raise share.error
+                self.execute(connection, "ROLLBACK TO share")
+            self.execute(connection, "RELEASE share")
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
@@ -177,6 +229,19 @@ class SqliteDatabase(Database):
             raise told(error, self.url, self._wait_s) from error
 
     @contextmanager
+    def _turn(self) -> Iterator[None]:
+        turns = self._turns
+        if turns.owner == threading.get_ident():
+            yield
+            return
+        if not turns.take(self._wait_s):
+            raise locked(self.url, self._wait_s)
+        try:
+            yield
+        finally:
+            turns.pass_on()
+
+    @contextmanager
     def _block(self, connection: sqlite3.Connection, begin: str) -> Iterator[Transaction]:
         tx = SqliteTransaction(self, connection, self._statements)
         try:
@@ -221,6 +286,8 @@ class SqliteDatabase(Database):
         if self._pid != os.getpid():
             self._left_to_parent += self._connections.values()
             self._connections = {}
+            self._turns = Turns()  # a thread that is not here may have had its turn
+            self._shares = deque()
             self._pid = os.getpid()
 
     def _open(self) -> sqlite3.Connection:

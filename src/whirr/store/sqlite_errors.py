@@ -31,15 +31,20 @@ def told(error: Exception, path: str, waited_s: float) -> StoreError:
     """
     code = _code(error)
     if is_busy(error):
-        return StoreError(
-            f"{path} was locked by another program for {waited_s:g} s", hint=f"find who holds it: fuser -v {path}"
-        )
+        return locked(path, waited_s)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return StoreError(f"{path} was moved or deleted while in use", hint="start again to make a new queue")
     if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
         return _cannot_open(path)
     what, hint = WORDS.get(code & 0xFF, (str(error), None))
     return StoreError(f"{path}: {what}", hint=hint)
+
+
+def locked(path: str, waited_s: float) -> StoreError:
+    """The error where a lock was waited for so many seconds in vain."""
+    return StoreError(
+        f"{path} was locked by another program for {waited_s:g} s", hint=f"find who holds it: fuser -v {path}"
+    )
 
 
 def _cannot_open(path: str) -> StoreError:

@@ -107,6 +107,9 @@ UPDATE jobs
 SET previous_status = status, status = 'failed', finished_at = :now_at, cause = :cause
 WHERE id = :id AND status = 'queued';
 
+-- name: reprioritise_job
+UPDATE jobs SET priority = :priority, spec = :spec WHERE id = :id AND status = 'queued';
+
 -- name: retry_job
 UPDATE jobs
 SET previous_status = status, status = 'queued', failures = 0, crashes = 0, not_before = NULL,
