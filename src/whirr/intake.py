@@ -8,7 +8,6 @@ under the lock of the job's row: a new attempt, which renames the folder, can ne
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import stat
@@ -28,6 +27,7 @@ from whirr.model import Lease, run_id_of
 from whirr.needs import lease_lost
 from whirr.paths import names_of, open_file, open_folder
 from whirr.store.database import Database, Transaction
+from whirr.sums import RunningSums, sum_of
 
 T = TypeVar("T")
 BLOBS, PARTIAL = "blobs", "partial"
@@ -54,6 +54,7 @@ class LocalInbox:
         self._root = root
         self._database = database
         self._blob_of: OrderedDict[int, Path] = OrderedDict()
+        self._sums = RunningSums()
         self._swept = time.monotonic()
 
     def shares(self, folder: Path) -> bool:
@@ -76,7 +77,7 @@ class LocalInbox:
             self._make_own(base, name)
             handle = open_file(base, name, os.O_WRONLY | os.O_CREAT, make_folders=True)
             with _locked(handle):
-                return _extend(handle, path, offset, data)
+                return _extend(handle, path, offset, data, self._sums)
 
         return self._within(target, work)
 
@@ -95,7 +96,7 @@ class LocalInbox:
         try:
             if _is_damaged(blob, sha256, size):
                 blob.unlink(missing_ok=True)
-            if not blob.exists() and (there := _settled(partial, blob, sha256, size)) < size:
+            if not blob.exists() and (there := self._settled(partial, blob, sha256, size)) < size:
                 return there
         except OSError as error:
             raise _cannot_write(partial.name, error) from error
@@ -125,7 +126,7 @@ class LocalInbox:
                     if not os.fstat(handle).st_size:
                         partial.unlink(missing_ok=True)
                     return blob.stat().st_size
-                return _extend(handle, partial.name, offset, data)
+                return _extend(handle, partial.name, offset, data, self._sums)
         except OSError as error:
             raise _cannot_write(partial.name, error) from error
 
@@ -152,7 +153,7 @@ class LocalInbox:
             blob = self._blob(sha256)
             if blob.exists() and os.path.samestat(blob.stat(), status):  # compared when it was taken in
                 return True
-            return _sum_of(handle) == sha256
+            return self._sums.of(handle) == sha256
         except OSError as error:
             raise _cannot_write(path, error) from None
         finally:
@@ -217,6 +218,29 @@ class LocalInbox:
                 self._put(base, path, lambda folder, draft: _copy(handle, folder, draft))
         finally:
             os.close(handle)
+
+    def _settled(self, partial: Path, blob: Path, sha256: str, size: int) -> int:
+        """Make a complete upload a content; how many bytes there are. One that is not what it was said to be goes."""
+        try:
+            handle = open_file(partial.parent, partial.name)
+        except NotFound:
+            if size:
+                return 0
+            partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = open_file(partial.parent, partial.name, os.O_RDWR | os.O_CREAT)
+        with _locked(handle):
+            status = os.fstat(handle)
+            if status.st_size < size:
+                return status.st_size
+            if not partial.exists() or not os.path.samestat(partial.stat(), status):
+                return size if blob.exists() else 0  # another has done it while this one waited
+            if status.st_size > size or self._sums.of(handle) != sha256:
+                partial.unlink()
+                return 0
+            blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.fchmod(handle, 0o444)  # it may be a file of several runs
+            os.rename(partial, blob)
+        return size
 
     def _blob(self, sha256: str) -> Path:
         if not SHA256.fullmatch(sha256):
@@ -301,13 +325,17 @@ def _locked(handle: int) -> Iterator[None]:
         os.close(handle)
 
 
-def _extend(handle: int, what: str, offset: int, data: bytes) -> int:
-    size = os.fstat(handle).st_size
+def _extend(handle: int, what: str, offset: int, data: bytes, sums: RunningSums | None = None) -> int:
+    status = os.fstat(handle)
+    size = status.st_size
     if offset > size or offset < 0:
         raise WrongOffset(f"{what} ends at byte {size}, not at {offset}", hint="send what follows that", actual=size)
     view = memoryview(data)[size - offset :]
     while view:
         written = os.pwrite(handle, view, size)
+        if sums is not None:
+            sums.written(handle, size, view[:written], status.st_mtime_ns)
+            status = os.fstat(handle)
         size += written
         view = view[written:]
     return size
@@ -368,41 +396,8 @@ def _is_damaged(blob: Path, sha256: str, size: int) -> bool:
             there = os.fstat(file.fileno()).st_size
             if there == size:
                 return False
-            if _sum_of(file.fileno()) != sha256:
+            if sum_of(file.fileno()) != sha256:
                 return True
     except FileNotFoundError:
         return False
     raise UsageError(f"the content of this sum has {there} bytes, not {size}", hint="give the size of the file")
-
-
-def _settled(partial: Path, blob: Path, sha256: str, size: int) -> int:
-    """Make a complete upload a content; how many bytes there are. One that is not what it was said to be goes."""
-    try:
-        handle = open_file(partial.parent, partial.name)
-    except NotFound:
-        if size:
-            return 0
-        partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = open_file(partial.parent, partial.name, os.O_RDWR | os.O_CREAT)
-    with _locked(handle):
-        status = os.fstat(handle)
-        if status.st_size < size:
-            return status.st_size
-        if not partial.exists() or not os.path.samestat(partial.stat(), status):
-            return size if blob.exists() else 0  # another has done it while this one waited
-        if status.st_size > size or _sum_of(handle) != sha256:
-            partial.unlink()
-            return 0
-        blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.fchmod(handle, 0o444)  # it may be a file of several runs
-        os.rename(partial, blob)
-    return size
-
-
-def _sum_of(handle: int) -> str:
-    """The SHA-256 sum of a whole file."""
-    os.lseek(handle, 0, os.SEEK_SET)
-    found = hashlib.sha256()
-    while block := os.read(handle, BLOCK):
-        found.update(block)
-    return found.hexdigest()

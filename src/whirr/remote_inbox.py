@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from whirr.paths import names_of
 from whirr.transport import Transport
 
 BINARY = {"Content-Type": "application/octet-stream"}
+PIECE = 1 << 20
 LONG_S = 600.0
 """How long a server may take to read what it compares."""
 
@@ -47,7 +48,8 @@ class RemoteInbox:
 
     def send(self, sha256: str, offset: int, data: bytes) -> int:
         path, params = f"/contents/{sha256}", {"offset": offset}
-        done = self._transport.call("PATCH", path, content=data, params=params, headers=BINARY, safe=True)
+        content, headers = _body(data)
+        done = self._transport.call("PATCH", path, content=content, params=params, headers=headers, safe=True)
         return int(done["size"])
 
     def seal(self, target: Target, sums: Mapping[str, tuple[int, str]]) -> list[str]:
@@ -74,17 +76,37 @@ class RemoteInbox:
             "late": True if target.late else None,
             "offset": offset,
         }
-        headers = BINARY if data is not None else None
+        content, headers = (None, None) if data is None else _body(data)
         return self._transport.call(
             method,
             f"/runs/{quote(target.run_id, safe='')}/{what}",
             json=json,
-            content=data,
+            content=content,
             params=params,
             headers=headers,
             safe=True,
             timeout_s=timeout_s,
         )
+
+
+class Pieces:
+    """Bytes that are sent piece by piece, again where a request is repeated.
+
+    Given as a whole, the HTTP client copies what is left of them each time the socket takes some.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return (self._data[start : start + PIECE] for start in range(0, len(self._data), PIECE))
+
+
+def _body(data: bytes) -> tuple[Any, dict[str, str]]:
+    """What to send, and its headers."""
+    if len(data) <= PIECE:
+        return data, BINARY
+    return Pieces(data), {**BINARY, "Content-Length": str(len(data))}
 
 
 def _file(path: str) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -21,6 +25,9 @@ from whirr.server.schemas import schema
 router = APIRouter(tags=["files of other machines"])
 
 PART_LIMIT = 16 << 20
+PIECE = 1 << 20
+"""Bytes that are written while more of the same part is on its way."""
+
 """Bytes of one request; more is sent in parts."""
 
 RunId = Annotated[str, Path(pattern=r"^[^/\x00]{1,200}$")]
@@ -100,14 +107,33 @@ Whose = Annotated[Target, Depends(target_of)]
 BYTES = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 
 
-async def _body(request: Request) -> bytes:
-    """The bytes of one part."""
-    data = bytearray()
+async def _pieces(request: Request) -> AsyncIterator[bytearray]:
+    """The bytes of one part as they come, in pieces worth writing; an empty part is one empty piece."""
+    data, count, none_yet = bytearray(), 0, True
     async for piece in request.stream():
         data += piece
-        if len(data) > PART_LIMIT:
+        count += len(piece)
+        if count > PART_LIMIT:
             raise TooLarge("this part is too large", hint=f"send at most {PART_LIMIT} bytes at a time")
-    return bytes(data)
+        if len(data) >= PIECE:
+            yield data
+            data, none_yet = bytearray(), False
+    if data or none_yet:
+        yield data
+
+
+async def _kept(request: Request, offset: int, keep: Callable[[int, bytearray], int]) -> int:
+    """Keep each piece while the next one comes; where they end."""
+    keeping: Future[int] | None = None
+    try:
+        async for piece in _pieces(request):
+            if keeping is not None:
+                offset = await keeping
+            keeping = asyncio.ensure_future(run_in_threadpool(keep, offset, piece))
+    finally:  # the client may have gone away: what came is kept
+        if keeping is not None:
+            offset = await keeping
+    return offset
 
 
 @router.post("/runs/{run_id}/inbox", dependencies=[SEND], responses={200: {"model": schema(Sizes)}})
@@ -124,8 +150,7 @@ def begin(request: Request, target: Whose) -> Response:
 )
 async def append(request: Request, target: Whose, path: str, offset: Offset) -> Response:
     """Append to a file that ends at this offset; 409 tells where it ends, if elsewhere."""
-    data = await _body(request)
-    return answer(Size(await run_in_threadpool(hub_of(request).inbox.append, target, path, offset, data)))
+    return answer(Size(await _kept(request, offset, partial(hub_of(request).inbox.append, target, path))))
 
 
 @router.put(
@@ -136,7 +161,7 @@ async def append(request: Request, target: Whose, path: str, offset: Offset) -> 
 )
 async def replace(request: Request, target: Whose, path: str) -> Response:
     """Replace a small file as a whole."""
-    data = await _body(request)
+    data = b"".join([piece async for piece in _pieces(request)])
     await run_in_threadpool(hub_of(request).inbox.replace, target, path, data)
     return answer(Size(len(data)))
 
@@ -151,8 +176,7 @@ def offer(request: Request, target: Whose, body: ContentBody) -> Response:
 @router.patch("/contents/{sha256}", dependencies=[SEND], responses={200: {"model": schema(Size)}}, openapi_extra=BYTES)
 async def send(request: Request, sha256: str, offset: Offset) -> Response:
     """Bytes of an offered content."""
-    data = await _body(request)
-    return answer(Size(await run_in_threadpool(hub_of(request).inbox.send, sha256, offset, data)))
+    return answer(Size(await _kept(request, offset, partial(hub_of(request).inbox.send, sha256))))
 
 
 @router.post("/runs/{run_id}/seal", dependencies=[SEND], responses={200: {"model": schema(Differing)}})
