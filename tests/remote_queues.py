@@ -138,10 +138,11 @@ class Clients:
             thread.start()
 
     def do_more(self, count: int = 1) -> None:
-        """Wait until so many further jobs have been acknowledged."""
-        goal = len(self.acknowledged) + count
-        wait_until(lambda: len(self.acknowledged) >= goal or self._troubles, 60)
-        assert not self._troubles, self._troubles
+        """Wait until so many further jobs have been acknowledged; the next one has to come within a minute."""
+        there = len(self.acknowledged)
+        for goal in range(there + 1, there + count + 1):
+            wait_until(lambda goal=goal: len(self.acknowledged) >= goal or self._troubles, 60)
+            assert not self._troubles, self._troubles
 
     def stop(self) -> None:
         """Wait until each has seen the end of its last job."""
