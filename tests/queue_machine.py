@@ -155,6 +155,12 @@ class QueueMachine(RuleBasedStateMachine):
         accepted = self.model.retry(entry)
         assert accepted is not _refused(lambda: self.hub.retry(entry.id), IllegalTransition)
 
+    @rule(number=numbers, priority=st.integers(-1, 1))
+    def reprioritise(self, number: int, priority: int) -> None:
+        entry = self._job(number)
+        accepted = self.model.reprioritise(entry, priority)
+        assert accepted is not _refused(lambda: self.hub.reprioritise(entry.id, priority), IllegalTransition)
+
     # What workers do
 
     @rule(whose=st.lists(workers, min_size=1, max_size=4), starts=st.booleans())

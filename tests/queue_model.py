@@ -153,6 +153,13 @@ class QueueModel:
             self._fail_the_hopeless()
         return True
 
+    def reprioritise(self, entry: Entry, priority: int) -> bool:
+        """False where that is refused."""
+        if entry.status is not JobStatus.QUEUED:
+            return False
+        entry.spec = entry.spec._replace(priority=priority)
+        return True
+
     def retry(self, entry: Entry) -> bool:
         """False where that is refused."""
         if entry.status not in SPOILT:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from math import isfinite
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from whirr.derive import Derived
 from whirr.errors import NotFound
 from whirr.paths import names_of
 from whirr.progress import Progress
+from whirr.where import Remark
 
 NOTHING: Mapping[str, Any] = {}
 STATUSES = ("queued", "running", "completed", "failed", "cancelling", "cancelled", "unknown")
@@ -32,6 +35,7 @@ class RunQuery(NamedTuple):
         limit: so many at most; 0: all.
         cursor: go on after the page that gave this.
         glance: read what was logged only as far as that takes bounded time; else all of it.
+        filter: an expression (``expression``) that holds for them.
     """
 
     statuses: tuple[str, ...] = ()
@@ -43,6 +47,7 @@ class RunQuery(NamedTuple):
     limit: int = 0
     cursor: str | None = None
     glance: bool = False
+    filter: str | None = None
 
 
 class RunView(NamedTuple):
@@ -78,6 +83,11 @@ class RunView(NamedTuple):
         return self.record.get("tags") or []
 
     @property
+    def notes(self) -> str:
+        """What people noted on it."""
+        return self.record.get("notes") or ""
+
+    @property
     def summary(self) -> Mapping[str, Any]:
         """What the program itself put into the summary."""
         return self.record.get("summary") or {}
@@ -101,6 +111,7 @@ class RunView(NamedTuple):
             "status": self.status,
             **{key: self.record.get(key) for key in kept},
             "tags": self.tags,
+            "notes": self.notes,
             "config": self.config,
             "summary": self.summary,
             "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
@@ -117,6 +128,7 @@ class RunPage(NamedTuple):
         chosen: how many of them the query chose.
         now: seconds since 1970 on the clock of the machine where they lie.
         cursor: gives the next page; None: this is the last.
+        remarks: where the filter of the query fits no run, what in it may be misspelt.
     """
 
     runs: tuple[RunView, ...]
@@ -124,6 +136,7 @@ class RunPage(NamedTuple):
     chosen: int
     now: float
     cursor: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 class FileEntry(NamedTuple):
@@ -138,6 +151,13 @@ class FileEntry(NamedTuple):
     path: str
     size: int
     modified: str
+
+
+class Labels(NamedTuple):
+    """What people can change of a run: the notes on it, and its tags, its own ones among them."""
+
+    notes: str
+    tags: tuple[str, ...]
 
 
 class Curve(NamedTuple):
@@ -212,7 +232,7 @@ class Runs(Protocol):
         """The runs that a query chooses.
 
         Raises:
-            UsageError: a condition or key cannot be understood.
+            UsageError: a condition, a key or the filter cannot be understood; of the filter ``at`` says where.
         """
 
     def find(self, reference: str) -> str:
@@ -232,6 +252,13 @@ class Runs(Protocol):
     def progress(self, run_id: str) -> Progress:
         """How far a run has come."""
 
+    def metrics(self, run_id: str) -> AbstractContextManager[Path]:
+        """Where ``read_metrics`` finds all that a run has logged, while the context lasts.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+
     def code_changes(self, run_id: str) -> dict[str, Any] | None:
         """As in ``RunDetail``; of one that cannot be read, ``damaged`` says why.
 
@@ -244,6 +271,32 @@ class Runs(Protocol):
 
         Raises:
             NotFound: there is no such run.
+        """
+
+    def annotate(
+        self,
+        run_id: str,
+        *,
+        notes: str | None = None,
+        over: str | None = None,
+        tags: Sequence[str] | None = None,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> Labels:
+        """Change what people noted on a run, or its tags; without a change: what they are.
+
+        Args:
+            notes: the new notes, as a whole.
+            over: the notes that these are an edit of: where others are there by now, nothing is changed.
+            tags: the tags that the run is to have, no others.
+            add: tags that it is to have, too.
+            remove: tags that it is not to have.
+
+        Raises:
+            NotFound: there is no such run.
+            UsageError: a tag is none, or there is too much of something.
+            EditConflict: the notes are not those of ``over`` any more.
+            FolderError: the run's folder cannot be written.
         """
 
     def read(self, run_id: str, path: str) -> bytes:

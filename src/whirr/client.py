@@ -9,20 +9,21 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from whirr import arguments as given
 from whirr import wire
 from whirr.catalog import STATUSES, RunQuery, RunView
 from whirr.config import Settings
 from whirr.credentials import Credentials, normal
-from whirr.errors import MissingExtra, NotFound, UsageError, WhirrError, warn
+from whirr.errors import MissingExtra, UsageError, WhirrError, warn
 from whirr.folder import METRICS, OUTPUT, RUNS, decode
 from whirr.model import Job, JobSpec, JobStatus, run_id_of
-from whirr.paths import names_of
 from whirr.process import person
 from whirr.remote_files import Follower, Patience, Stage, download, read_records, whole_lines
 from whirr.remote_runs import RemoteRuns
+from whirr.resubmission import Changes
 from whirr.transport import Transport
 from whirr.values import as_config, to_plain
 
@@ -51,13 +52,6 @@ class WhirrClientError(WhirrError):
     def __init__(self, message: str, *, hint: str | None = None, code: str = "client") -> None:
         super().__init__(message, hint=hint)
         self.code = code
-
-
-class Submitted(NamedTuple):
-    """A job that was queued, and the folder of its run on the server."""
-
-    job: Job
-    run_dir: str
 
 
 @contextmanager
@@ -114,7 +108,7 @@ class WhirrClient:
         with _told():
             if not timeout > 0:
                 raise UsageError(f"timeout={timeout} is no time to wait for an answer", hint="give seconds")
-            normal(_text("url", url))
+            normal(given.text("url", url))
             self.url = url.strip().rstrip("/")
             env = os.environ if environ is None else environ
             found = token or Settings.from_env({"WHIRR_TOKEN": env.get("WHIRR_TOKEN", "")}).token
@@ -180,33 +174,33 @@ class WhirrClient:
         Raises:
             WhirrClientError: the server cannot be reached, or refuses.
         """
-        with _meant():
+        with given.meant():
             spec = JobSpec(
-                argv=_texts("command_argv", command_argv),
-                workdir=_text("workdir", os.fspath(workdir)),
-                name=_text("name", name) if name else None,
+                argv=given.texts("command_argv", command_argv),
+                workdir=given.text("workdir", os.fspath(workdir)),
+                name=given.text("name", name) if name else None,
                 config=to_plain(as_config(config)),
-                tags=_texts("tags", tags or ()),
+                tags=given.texts("tags", tags or ()),
                 priority=priority,
                 gpus=gpus,
                 timeout_s=time_limit,
                 grace_s=grace,
                 retries=retries,
-                after=tuple(map(_number, after)),
-                after_any=tuple(map(_number, after_any)),
-                env=_pairs("env", env or {}),
+                after=tuple(map(given.number, after)),
+                after_any=tuple(map(given.number, after_any)),
+                env=given.pairs("env", env or {}),
                 submitted_by=person(),
             )
-        return self._submit(spec, key)
+        return self._send("/jobs", {"spec": spec, "files": {}}, key)
 
-    def _submit(self, spec: JobSpec, key: str | None) -> dict[str, Any]:
+    def _send(self, path: str, asked: Mapping[str, Any], key: str | None) -> dict[str, Any]:
         if key is not None and not KEY.fullmatch(key):
             raise UsageError("key is not 8 to 200 printable characters")
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        answer = self._transport.call("POST", "/jobs", json={"spec": spec, "files": {}}, headers=headers, safe=True)
-        done = wire.record(Submitted, answer)
-        message = f"job {done.job.id} is {done.job.status}"
-        return {"job_id": done.job.id, "run_id": done.job.run_id, "run_dir": done.run_dir, "message": message}
+        answer = self._transport.call("POST", path, json=asked, headers=headers, safe=True)
+        job = wire.record(Job, answer["job"])
+        message = f"job {job.id} is {job.status}"
+        return {"job_id": job.id, "run_id": job.run_id, "run_dir": answer["run_dir"], "message": message}
 
     @_told()
     def get_job(self, job_id: int) -> dict[str, Any]:
@@ -215,7 +209,7 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is none of this number, or the server cannot be reached.
         """
-        return self._as_dict(wire.record(Job, self._transport.get(f"/jobs/{_number(job_id)}")))
+        return self._as_dict(wire.record(Job, self._transport.get(f"/jobs/{given.number(job_id)}")))
 
     @_told()
     def wait_for_job(self, job_id: int, poll_interval: float = 1.0, timeout: float | None = None) -> dict[str, Any]:
@@ -231,10 +225,10 @@ class WhirrClient:
             TimeoutError: the time is up; the job goes on.
             WhirrClientError: there is no such job, or the server cannot be reached.
         """
-        with _meant():
+        with given.meant():
             if not poll_interval >= 0 or not (timeout is None or timeout >= 0 or timeout < 0):
                 raise UsageError(f"poll_interval={poll_interval} or timeout={timeout} is no number of seconds")
-        path = f"/jobs/{_number(job_id)}"
+        path = f"/jobs/{given.number(job_id)}"
         until = None if timeout is None else time.monotonic() + timeout
         status = "not known, since the server cannot be reached"
         patience = self._patience()
@@ -281,8 +275,60 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is no such job, or it has ended otherwise.
         """
-        answer = self._transport.call("POST", f"/jobs/{_number(job_id)}/cancel", json={"by": person()}, safe=True)
+        answer = self._transport.call("POST", f"/jobs/{given.number(job_id)}/cancel", json={"by": person()}, safe=True)
         return self._as_dict(wire.record(Job, answer))
+
+    @_told()
+    def set_priority(self, job_id: int, priority: int) -> dict[str, Any]:
+        """Give a queued job another priority, and give the job; higher ones run first.
+
+        Raises:
+            WhirrClientError: there is no such job, or it waits no longer.
+        """
+        path = f"/jobs/{given.number(job_id)}/priority"
+        answer = self._transport.call("POST", path, json={"priority": priority}, safe=True)
+        return self._as_dict(wire.record(Job, answer))
+
+    @_told()
+    def submit_again(
+        self,
+        job_id: int,
+        command_argv: list[str] | None = None,
+        name: str | None = None,
+        tags: list[str] | None = None,
+        *,
+        priority: int | None = None,
+        gpus: int | None = None,
+        time_limit: float | None = None,
+        retries: int | None = None,
+        env: Mapping[str, str] | None = None,
+        without_env: Sequence[str] = (),
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """Submit a job again as a new one, with its code, packages and configuration; what is None stays as it was.
+
+        Args:
+            job_id: of the job that is repeated, whatever became of it.
+            command_argv, name, tags: in place of those it had.
+            priority, gpus, time_limit, retries, key: as for ``submit_job``.
+            env: variables to set, beside those it had.
+            without_env: variables that it had and is no longer given.
+
+        Returns and raises as ``submit_job``.
+        """
+        with given.meant():
+            changes = Changes(
+                argv=None if command_argv is None else given.texts("command_argv", command_argv),
+                name=None if name is None else given.text("name", name),
+                tags=None if tags is None else given.texts("tags", tags),
+                priority=priority,
+                gpus=gpus,
+                timeout_s=time_limit,
+                retries=retries,
+                env=given.pairs("env", env or {}),
+                without_env=given.texts("without_env", without_env),
+            )
+        return self._send(f"/jobs/{given.number(job_id)}/again", {"by": person(), "changes": changes}, key)
 
     @_told()
     def get_status(self) -> dict[str, Any]:
@@ -315,7 +361,7 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is no such run, or the server cannot be reached.
         """
-        return self._runs.detail(_run(run_id), curves=False).as_dict()
+        return self._runs.detail(given.run_id(run_id), curves=False).as_dict()
 
     @_told()
     def get_runs(self, status: str | None = None, tag: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
@@ -331,10 +377,10 @@ class WhirrClient:
         """
         if status is not None and status not in STATUSES:
             raise UsageError(f"{status!r} is no status", hint=f"use one of {', '.join(STATUSES)}")
-        with _meant():
+        with given.meant():
             if limit < 0:
                 raise UsageError(f"limit={limit} is less than nothing", hint="0 gives all runs")
-        query = RunQuery((status,) if status else (), (_text("tag", tag),) if tag else ())
+        query = RunQuery((status,) if status else (), (given.text("tag", tag),) if tag else ())
         found: list[RunView] = []
         while True:
             page = self._runs.page(query._replace(limit=min(limit - len(found), PAGE) if limit else PAGE))
@@ -350,7 +396,7 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is no such run, or the server cannot be reached.
         """
-        place = f"/runs/{quote(_run(run_id), safe='')}/metrics"
+        place = f"/runs/{quote(given.run_id(run_id), safe='')}/metrics"
         records, damaged = self._transport.again(lambda: read_records(self._transport, place))
         if damaged:
             warn(f"skipped {damaged} damaged lines in the metrics of {run_id}")
@@ -366,7 +412,7 @@ class WhirrClient:
             WhirrClientError: there is no such run, or the server cannot be reached.
         """
         with _told():
-            for blocks in self._follower(_run(run_id), METRICS).attempts():
+            for blocks in self._follower(given.run_id(run_id), METRICS).attempts():
                 for lines in whole_lines(blocks):
                     yield from decode(lines)[0]
 
@@ -380,7 +426,7 @@ class WhirrClient:
             WhirrClientError: there is no such job, or the server cannot be reached.
         """
         with _told():
-            for blocks in self._follower(run_id_of(_number(job_id)), OUTPUT).attempts():
+            for blocks in self._follower(run_id_of(given.number(job_id)), OUTPUT).attempts():
                 yield from blocks
 
     def _follower(self, run_id: str, path: str) -> Follower:
@@ -403,7 +449,7 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is no such run, or the server cannot be reached.
         """
-        return [file._asdict() for file in self._runs.files(_run(run_id))]
+        return [file._asdict() for file in self._runs.files(given.run_id(run_id))]
 
     @_told()
     def get_artifact(self, run_id: str, path: str) -> bytes:
@@ -412,7 +458,7 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is no such file, the path leaves the run's folder, or the server cannot be reached.
         """
-        where = _run(run_id), _path(path)
+        where = given.run_id(run_id), given.path(path)
         return self._transport.again(lambda: self._runs.read(*where))
 
     @_told()
@@ -433,7 +479,7 @@ class WhirrClient:
             WhirrClientError: there is no such file, or the connection broke.
             OSError: ``dest`` cannot be written.
         """
-        place = f"/runs/{quote(_run(run_id), safe='')}/files/{quote(_path(path))}"
+        place = f"/runs/{quote(given.run_id(run_id), safe='')}/files/{quote(given.path(path))}"
         target = Path(dest)
         if target.is_dir():
             target /= os.path.basename(path)
@@ -450,50 +496,3 @@ class WhirrClient:
             self._root = wire.record(wire.ServerInfo, self._transport.get("/server")).root
         found = job.as_dict(f"{self._root}/{RUNS}/{job.run_id}")
         return {**found, "command_argv": found.pop("command"), "config": dict(job.spec.config)}
-
-
-@contextmanager
-def _meant() -> Iterator[None]:
-    """What a caller gives that cannot be looked at is his mistake, not the server's."""
-    try:
-        yield
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"an argument is of the wrong kind: {error}") from error
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{name}={value!r} is no text")
-    return value
-
-
-def _texts(name: str, values: Any) -> tuple[str, ...]:
-    if isinstance(values, str | bytes) or not all(isinstance(value, str) for value in values):
-        raise UsageError(f"{name}={values!r} does not hold texts", hint='such as ["python", "train.py"]')
-    return tuple(values)
-
-
-def _pairs(name: str, values: Mapping[str, str]) -> dict[str, str]:
-    _texts(name, (*values.keys(), *values.values()))
-    return dict(values)
-
-
-def _run(value: Any) -> str:
-    run_id = _text("run_id", value)
-    if "/" in run_id or run_id.startswith("."):
-        raise NotFound(f"there is no run {run_id[:200]}", hint="whirr runs lists the runs there are")
-    return run_id
-
-
-def _path(value: Any) -> str:
-    """A path below a run's folder. The server refuses what leads out of it; here it is refused before that."""
-    with _meant():
-        path = _text("path", os.fspath(value))
-        names_of(path)
-        return path
-
-
-def _number(value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise UsageError(f"{value!r} is not the number of a job", hint="such as result['job_id']")
-    return int(value)

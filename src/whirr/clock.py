@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
+LONGEST_S = 3650 * 86400.0
 
 
 def now() -> datetime:
@@ -43,3 +48,29 @@ def format_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def spell_duration(seconds: float) -> str:
+    """A duration as ``parse_duration`` takes it: ``1h30m``, ``90s`` as ``1m30s``, ``0.5s``."""
+    left, words = seconds, []
+    for unit in ("d", "h", "m"):
+        count, left = divmod(left, UNITS[unit])
+        words += [f"{int(count)}{unit}"] if count else []
+    return "".join([*words, f"{left:.6f}".rstrip("0").rstrip(".") + "s"] if left or not words else words)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as ``90``, ``30s``, ``1h30m``, ``2w``.
+
+    Raises:
+        ValueError: it is none, or longer than ten years.
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        text += "s"
+    if not re.fullmatch(f"(?:{PARTS.pattern})+", text):
+        raise ValueError(f"{text!r} is no duration: give seconds, or units as in 30s, 10m, 1h30m, 2d")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in PARTS.findall(text))
+    if seconds > LONGEST_S:
+        raise ValueError(f"{text!r} is longer than ten years")
+    return seconds

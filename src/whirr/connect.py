@@ -48,7 +48,12 @@ def reach(url: str, settings: Settings, *, tries: int = TRIES) -> RemoteHub:
     from whirr.credentials import token_for
     from whirr.remote import RemoteHub
 
-    return RemoteHub(Transport(url, settings.token or token_for(url), tries=tries))
+    transport = Transport(url, settings.token or token_for(url), tries=tries)
+    try:
+        return RemoteHub(transport)
+    except BaseException:
+        transport.close()
+        raise
 
 
 def open_hub(

@@ -19,6 +19,7 @@
     ├── TooLarge                more was sent than the server takes
     ├── WrongOffset             bytes were sent for another place than the end of what is there
     ├── BadAnswer               what answered is no whirr server, or one of another version
+    ├── EditConflict            somebody else changed the same thing meanwhile
     ├── LeaseLost               the job was given to another attempt meanwhile
     └── IllegalTransition       a job in this state cannot do this
 
@@ -51,9 +52,17 @@ class WhirrError(Exception):
 
 
 class UsageError(WhirrError):
-    """The call or the command line cannot be understood."""
+    """The call or the command line cannot be understood.
+
+    Attributes:
+        at: in an expression, from and to which character it is that cannot be understood; else None.
+    """
 
     code = "usage"
+
+    def __init__(self, message: str, *, hint: str | None = None, at: tuple[int, int] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.at = at
 
 
 class NotFound(WhirrError):
@@ -177,6 +186,12 @@ class BadAnswer(WhirrError):
     """What answered is no whirr server, or one of another version."""
 
     code = "bad-answer"
+
+
+class EditConflict(WhirrError):
+    """Somebody else changed the same thing meanwhile; nothing was changed."""
+
+    code = "edit-conflict"
 
 
 class LeaseLost(WhirrError):

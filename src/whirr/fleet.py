@@ -65,6 +65,12 @@ class Fleet(NamedTuple):
         used = {(seen.worker.machine, gpu) for seen in self.workers for gpu in seen.gpus_in_use}
         return len(there - used), len(there)
 
+    def most_idle_gpus(self) -> int:
+        """How many GPUs of one living worker are idle at most: a job gets all of its own from one worker."""
+        used = {(seen.worker.machine, gpu) for seen in self.workers for gpu in seen.gpus_in_use}
+        idle = (sum((seen.worker.machine, gpu) not in used for gpu in seen.worker.gpus) for seen in self.living)
+        return max(idle, default=0)
+
     def idle_slots(self) -> tuple[int, int]:
         """How many slots of living workers are idle, and how many they have."""
         there = sum(seen.worker.slots for seen in self.living)

@@ -14,6 +14,7 @@
     uncommitted.patch         uncommitted work of the git work tree
     output.log                console output
     artifacts/                saved files
+    annotations.json          notes and tags that people gave it afterwards
     code_changes.json         of a job: files that had changed since its submission when it started
     code/                     of a job submitted with --snapshot: the tree it runs in
     result.<attempt>.json     of a job: how the supervisor saw its attempt end
@@ -90,6 +91,23 @@ def find_root(settings: Settings, cwd: Path | None = None) -> Path:
         if (folder / ".git").exists():
             return folder / ROOT
     return start / ROOT
+
+
+def named_root(folder: Path | None) -> Path:
+    """The ``.whirr`` folder that is, holds or lies above a folder that somebody named; with none, the one in force.
+
+    Raises:
+        NotFound: it was named, and there is no such ``.whirr`` folder.
+    """
+    if folder is None:
+        return find_root(Settings.from_env())
+    for root in (folder / ROOT, folder):
+        if (root / RUNS).is_dir():
+            return root
+    root = find_root(Settings({}), folder)
+    if folder.is_dir() and root.is_dir():
+        return root
+    raise NotFound(f"there is no {ROOT} folder at {folder}", hint="give the folder your script ran in")
 
 
 def _working_directory() -> Path:
@@ -279,7 +297,8 @@ def read_meta(run_dir: Path | str) -> dict[str, Any]:
         The content of ``meta.json`` with ``config`` (from ``config.json``) beside it. The status is judged: a
         run whose process is gone reads ``failed`` with its ``cause``, never ``running`` for ever; ``last_seen_at``
         then says when it was last alive. What further processes of the run had to say is merged into ``summary``
-        and listed under ``writers``. ``problems`` lists files that could not be read.
+        and listed under ``writers``. ``tags`` are those that people left it, ``notes`` what they noted on it.
+        ``problems`` lists files that could not be read.
 
     Raises:
         NotFound: there is no such folder.
@@ -297,7 +316,18 @@ def read_meta(run_dir: Path | str) -> dict[str, Any]:
     config = _document(folder / CONFIG, problems) if (folder / CONFIG).exists() else {}
     meta = {**meta, "config": config, "problems": problems}
     _merge_writers(meta, folder, problems)
-    return meta
+    return {**meta, **_annotated(meta, folder, problems)}
+
+
+def _annotated(meta: dict[str, Any], folder: Path, problems: list[str]) -> dict[str, Any]:
+    """What people gave the run afterwards."""
+    from whirr.annotations import ANNOTATIONS, annotations_of
+
+    there = (folder / ANNOTATIONS).exists()
+    given = annotations_of(_document(folder / ANNOTATIONS, problems) if there else {})
+    own = meta.get("tags")
+    tags = {"tags": given.tags(own if isinstance(own, list) else [])} if there else {}
+    return {**tags, "notes": given.notes}
 
 
 def _document(path: Path, problems: list[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from whirr.catalog import Runs
 from whirr.model import Attempt, Claim, Job, JobSpec, JobStatus, Lease, Outcome, Role, Sighting, Token, WorkerInfo
+from whirr.resubmission import Changes
 
 
 class Bell(Protocol):
@@ -238,6 +239,26 @@ class Hub(Protocol):
         Raises:
             NotFound: there is no such job.
             IllegalTransition: it has not ended, or it completed.
+        """
+
+    def reprioritise(self, job_id: int, priority: int) -> Job:
+        """Give a queued job another place in the order; one that is its place already changes nothing.
+
+        Raises:
+            NotFound: there is no such job.
+            IllegalTransition: it waits no longer.
+        """
+
+    def again(self, job_id: int, changes: Changes, by: str, *, key: str | None = None) -> Job:
+        """Submit a job again, whatever its state, as a new one: with its code and packages, but for some changes.
+
+        Args:
+            by: who asks; the new job is his.
+            key: as in ``submit``.
+
+        Raises:
+            NotFound: there is no such job, or none that it is now to wait for.
+            UsageError: a change cannot be understood.
         """
 
     def register(self, worker: WorkerInfo) -> None:

@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from whirr import clock
 from whirr.derive import Derived, State, ends, problems_of, signature_of, summarise, unread
 from whirr.errors import Ambiguous, FolderError, NotFound
-from whirr.folder import CACHE, CONFIG, FURTHER_WRITER, META, RUNS, checked, judge
-from whirr.jsonio import plain_file
+from whirr.folder import CACHE, RUNS, judge
 from whirr.pack import Packed, read_pack, write_pack
+from whirr.records import SEEN, UNKNOWN, documents_signature, read_record
 
 FORMAT = 2
 SETTLED_NS = 2_000_000_000
@@ -42,27 +41,9 @@ MANY = 500
 
 READERS = 4
 
-UNKNOWN = "unknown"
-"""The status word of a run whose ``meta.json`` cannot be read."""
-
-SEEN = "_seen"
-"""The key of a record under which the signature of its documents stands."""
-
-
 _ORDER = attrgetter("order")
 Place = tuple[str, str]
 """Where a run stands among the others: the start of it, and its id."""
-
-TEXT, OBJECT = (str, "a text"), (dict, "an object")
-KINDS: dict[str, tuple[Any, str]] = {
-    **dict.fromkeys(("name", "status", "started_at", "finished_at"), TEXT),
-    **dict.fromkeys(("summary", "git_info", "cause", "process", "environment"), OBJECT),
-    "tags": (list, "a list of texts"),
-    "duration_seconds": (int | float, "a number"),
-    "job_id": (str | int, "a text or a number"),
-    "dropped_records": (int, "a number"),
-}
-"""What the keys of ``meta.json`` hold unless someone has edited it: a type, and its name for people."""
 
 
 class Logged(NamedTuple):
@@ -110,7 +91,7 @@ class RunEntry:
     def record(self) -> dict[str, Any]:
         """``meta.json`` as judged now, with ``config`` and ``problems``; non-finite floats spelled out.
 
-        What ``KINDS`` names is of its kind, or None.
+        What ``records.KINDS`` names is of its kind, or None.
         """
         record = self._index.record(self.id, self._packed.data)
         return judge(record, self.path) if record.get("status") == "running" else record
@@ -130,6 +111,11 @@ class RunEntry:
     def tags(self) -> list[str]:
         """The run's tags."""
         return self.record.get("tags") or []
+
+    @property
+    def notes(self) -> str:
+        """What people noted on it."""
+        return self.record.get("notes") or ""
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -226,8 +212,8 @@ class RunIndex:
         """A record decoded, read anew where a document was changed in place."""
         folder = f"{self._folder}/{run_id}"
         record = _decoded(data)
-        if record.pop(SEEN, None) != _documents_signature(folder):
-            packed = _read(folder, UNSETTLED)
+        if record.pop(SEEN, None) != documents_signature(folder):
+            packed = read_record(folder, UNSETTLED)
             if run_id in self._runs:
                 self._runs[run_id] = packed
                 self._runs_changed = True
@@ -253,11 +239,14 @@ class RunIndex:
         Where much was never read, only the end of the files is looked at: a metric that was not logged
         for a long time is then missing, and so is damage before it.
         """
-        path = os.fspath(entry.path)
-        if unread(path, self._state(entry.id)[0]) <= READ_AT_ONCE:
+        if not self.lacks_much(entry.id):
             return entry.logged
-        metrics, state = ends(path)
+        metrics, state = ends(os.fspath(entry.path))
         return Logged(metrics, problems_of(state, "at least "))
+
+    def lacks_much(self, run_id: str) -> bool:
+        """Whether so much of what a run has logged was never read that a listing does not read it."""
+        return unread(f"{self._folder}/{run_id}", self._state(run_id)[0]) > READ_AT_ONCE
 
     def _state(self, run_id: str) -> tuple[State, int | None]:
         packed = self._packed.get(run_id)
@@ -282,7 +271,24 @@ class RunIndex:
 
     def entry(self, run_id: str) -> RunEntry:
         """One run, without a look at the others; its folder must be there."""
-        return RunEntry(self, run_id, self._runs.get(run_id) or _read(f"{self._folder}/{run_id}", UNSETTLED))
+        return RunEntry(self, run_id, self._runs.get(run_id) or read_record(f"{self._folder}/{run_id}", UNSETTLED))
+
+    def packed(self, run_id: str) -> Packed | None:
+        """What is remembered of a run: the same object as long as no change was seen; None where there is none."""
+        return self._runs.get(run_id)
+
+    def remembered(self, run_id: str) -> dict[str, Any]:
+        """The record of a run as it was read last, not judged; no file is looked at."""
+        packed = self._runs.get(run_id)
+        return _decoded(packed.data) if packed else {}
+
+    def remembered_metrics(self, run_id: str) -> dict[str, Derived]:
+        """What the rows of a run came to when they were read last; no file is looked at."""
+        return summarise("", self._state(run_id)[0], unchanged=True)[0]
+
+    def has_read(self, run_id: str, signature: int) -> bool:
+        """Whether that is all there is now that the metrics files have this signature."""
+        return self._state(run_id)[1] == signature
 
     def find(self, reference: str, order: list[Place] | None = None) -> str:
         """The id of the run meant by an id, the start or the last part of one, an exact name, or ``-`` (the newest).
@@ -384,7 +390,7 @@ def _read_all(folder: str, changed: dict[str, int]) -> dict[str, Packed]:
     """The records of changed folders; many are read side by side, because a cold disk lets each reader wait."""
 
     def read(names: list[str]) -> dict[str, Packed]:
-        return {name: _read(f"{folder}/{name}", _settled(changed[name])) for name in names}
+        return {name: read_record(f"{folder}/{name}", _settled(changed[name])) for name in names}
 
     if len(changed) < MANY:
         return read(list(changed))
@@ -408,81 +414,3 @@ def _is_run_id(name: str) -> bool:
 
 def _settled(changed: int) -> int:
     return changed if changed < time.time_ns() - SETTLED_NS else UNSETTLED
-
-
-def _documents_signature(folder: str) -> int:
-    """A number that changes when ``meta.json`` or ``config.json`` does."""
-    found = []
-    for name in (META, CONFIG):
-        try:
-            status = os.stat(f"{folder}/{name}")
-        except OSError:
-            found.append(0)
-            continue
-        found += [status.st_mtime_ns, status.st_size, status.st_ino]
-    return hash(tuple(found))
-
-
-def _read(folder: str, signature: int) -> Packed:
-    """The record of one run, small: what only judging a live process needs is left out of ended ones."""
-    problems: list[str] = []
-    # Looked at before they are read: a change in between is then seen the next time.
-    seen = _documents_signature(folder)
-    record = {"run_id": os.path.basename(folder), **_checked(f"{folder}/{META}", problems)}
-    record["status"] = record.get("status") or UNKNOWN
-    record.pop("environment", None)
-    if record["status"] != "running":
-        record.pop("process", None)
-    if record.get("cause"):
-        record["cause"].pop("traceback", None)
-    _read_others(folder, record, problems)
-    record |= {"problems": problems, SEEN: seen}
-    return Packed(signature, record.get("started_at") or _changed_at(folder), orjson.dumps(record))
-
-
-def _read_others(folder: str, record: dict[str, Any], problems: list[str]) -> None:
-    """Add the config, and what further processes of the run put into the summary."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        names = []
-    record["config"] = _document(f"{folder}/{CONFIG}", problems) if CONFIG in names else {}
-    for name in sorted(filter(FURTHER_WRITER.fullmatch, names)):
-        said = _checked(f"{folder}/{name}", problems)
-        record["summary"] = {**(said.get("summary") or {}), **(record.get("summary") or {})}
-
-
-def _checked(path: str, problems: list[str]) -> dict[str, Any]:
-    """A document in which every key of ``KINDS`` holds what it should, or null."""
-    found = _document(path, problems)
-    for key, (_, what) in KINDS.items():
-        value = found.get(key)
-        if not _fits(key, value):
-            problems.append(f"{os.path.basename(path)}: {key} is not {what}")
-            found[key] = (
-                [tag for tag in value if isinstance(tag, str)] if key == "tags" and type(value) is list else None
-            )
-    return found
-
-
-def _fits(key: str, value: Any) -> bool:
-    if value is None or isinstance(value, bool):
-        return value is None
-    return isinstance(value, KINDS[key][0]) and (key != "tags" or all(isinstance(tag, str) for tag in value))
-
-
-def _document(path: str, problems: list[str]) -> dict[str, Any]:
-    """A document as it stands in the file: non-finite floats stay spelled out."""
-    return checked(lambda: _raw(path), os.path.basename(path), problems)
-
-
-def _raw(path: str) -> Any:
-    with open(path, "rb", buffering=0, opener=plain_file) as file:
-        return orjson.loads(file.read())
-
-
-def _changed_at(folder: str) -> str:
-    try:
-        return clock.stamp(clock.at(os.stat(folder).st_mtime))
-    except OSError:
-        return ""

@@ -15,13 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from whirr.annotations import ANNOTATIONS
 from whirr.capture.redact import hide_arguments
 from whirr.errors import FolderError
 from whirr.folder import ATTEMPTS, CONFIG, META, PATCH, REQUIREMENTS, attempt_folder, result_name
 from whirr.jsonio import dumps, read_document, write_atomic
 from whirr.model import CauseKind, Decision, Job, JobStatus, Outcome, WorkerInfo
 
-ABOUT_SUBMISSION = (CONFIG, REQUIREMENTS, PATCH, ATTEMPTS)
+ABOUT_SUBMISSION = (CONFIG, REQUIREMENTS, PATCH, ATTEMPTS, ANNOTATIONS)
 """What belongs to the job, not to one attempt: it stays where it is."""
 
 RESULT = re.compile(r"result\.(\d+)\.json")
@@ -66,6 +67,18 @@ def _queued(job: Job) -> dict[str, Any]:
             **submitted,
         },
     }
+
+
+def copy_recorded(folder: Path, staging: Path) -> None:
+    """Copy what was recorded at a submission from the folder of its job into that of another submission.
+
+    Raises:
+        FolderError: it cannot be read or written.
+    """
+    with _told(staging):
+        for name in (REQUIREMENTS, PATCH):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(folder / name, staging / name, follow_symlinks=False)
 
 
 def begin(folder: Path, job: Job, worker: WorkerInfo, gpus: tuple[str, ...]) -> None:

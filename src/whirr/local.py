@@ -16,6 +16,7 @@ from whirr.leasing import BELLS, Leasing
 from whirr.localruns import LocalRuns
 from whirr.model import Attempt, Job, JobSpec, JobStatus, cancelled_cause
 from whirr.needs import no_such_job, only
+from whirr.resubmission import Changes, changed
 from whirr.store.database import Database, Row, Transaction
 from whirr.store.rows import attempt_of, cause_text, job_of, spec_text
 from whirr.tokens import LocalTokens
@@ -231,6 +232,32 @@ class LocalHub(Leasing):
         job = self.database.retry(work, durable=True)
         self.ring()
         return job
+
+    def reprioritise(self, job_id: int, priority: int) -> Job:
+        def work(tx: Transaction) -> Job:
+            job = self._found(tx.one("lock_job", id=job_id), job_id)
+            spec = job.spec._replace(priority=priority)
+            if not tx.run("reprioritise_job", id=job_id, priority=priority, spec=spec_text(spec)):
+                raise IllegalTransition(
+                    f"job {job_id} is {job.status}: only a queued job has a place in the order",
+                    hint="submit it again with another priority" if job.status.terminal else None,
+                )
+            tx.notify("jobs")  # one that was waited for may stand in nobody's way any more
+            return job._replace(spec=spec)
+
+        job = self.database.retry(work, durable=True)
+        self.ring()
+        return job
+
+    def again(self, job_id: int, changes: Changes, by: str, *, key: str | None = None) -> Job:
+        spec = changed(self.job(job_id).spec, changes, job_id)._replace(submitted_by=by)
+        staging = self.staging_folder()
+        try:
+            jobrun.copy_recorded(self.run_dir(job_id), staging)
+        except BaseException:
+            jobrun.remove(staging)
+            raise
+        return self.submit(spec, staging, key=key)
 
     # Bells
 

@@ -6,15 +6,18 @@ import os
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import compress
 from pathlib import Path
 from time import monotonic
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
 
 from whirr import clock
-from whirr.catalog import FileEntry, RunDetail, RunPage, RunQuery, RunView, check_id, no_such_run
+from whirr.annotations import Edit, annotate
+from whirr.catalog import STATUSES, FileEntry, Labels, RunDetail, RunPage, RunQuery, RunView, check_id, no_such_run
 from whirr.derive import metrics_files
 from whirr.detail import code_changes, detail_of, files_below
 from whirr.errors import NotFound, UsageError
@@ -22,8 +25,12 @@ from whirr.folder import METRICS, RUNS
 from whirr.index import Place, RunEntry, RunIndex
 from whirr.paths import names_of, open_file, open_folder
 from whirr.progress import Progress, read_progress
+from whirr.records import own_tags
 from whirr.roster import REST, Roster
-from whirr.where import Selection, lookup, parse_condition, sort_by
+from whirr.where import Remark, Selection, lookup, parse_condition, sort_by
+
+if TYPE_CHECKING:
+    from whirr.runtable import RunTable
 
 KEPT_CHOICES = 8
 
@@ -56,6 +63,7 @@ class LocalRuns:
         self._roster = Roster(self._index)
         self._choices: OrderedDict[RunQuery, Choice] = OrderedDict()
         self._choosing = threading.Lock()
+        self._table: RunTable | None = None
 
     def page(self, query: RunQuery) -> RunPage:
         every, chosen = self._choose(query)
@@ -65,12 +73,14 @@ class LocalRuns:
         if not self._roster.many:
             self._roster.keep()
         cursor = _cursor(end, chosen[end - 1]) if 0 < end < len(chosen) else None
-        return RunPage(views, every, len(chosen), clock.now().timestamp(), cursor)
+        remarks = tuple(self._remarks(query.filter)) if query.filter and not chosen else ()
+        return RunPage(views, every, len(chosen), clock.now().timestamp(), cursor, remarks)
 
     def _choose(self, query: RunQuery) -> tuple[int, list[Place]]:
         """How many runs there are, and those that a query chooses, in its order."""
         selection = Selection(query.statuses, query.tags, query.name, tuple(map(parse_condition, query.where)))
-        if not any(selection) and not query.sort:
+        matches = _matcher(query.filter) if query.filter else None
+        if not any(selection) and not matches and not query.sort:
             order = self._roster.order()
             return len(order), order[::-1] if query.reverse else order
         with self._choosing:  # who wants the same a moment later is given it
@@ -79,7 +89,7 @@ class LocalRuns:
             kept = self._choices.get(wanted)
             if kept is None or monotonic() > kept.until:
                 began = monotonic()
-                kept = Choice(self._chosen(order, selection, query), began)
+                kept = Choice(self._chosen(order, selection, matches, query), began)
                 if self._roster.many:
                     self._choices[wanted] = kept = kept._replace(until=monotonic() + REST * (monotonic() - began))
                     self._choices.move_to_end(wanted)
@@ -87,10 +97,14 @@ class LocalRuns:
                         self._choices.popitem(last=False)
             return len(order), kept.order
 
-    def _chosen(self, order: list[Place], selection: Selection, query: RunQuery) -> list[Place]:
+    def _chosen(
+        self, order: list[Place], selection: Selection, matches: Callable[[RunEntry], bool] | None, query: RunQuery
+    ) -> list[Place]:
         """An entry remembers what it has read: none is kept, since there may be very many."""
-        if any(selection):
-            order = [place for place in order if selection.admits(self._index.entry(place[1]))]
+        if any(selection) or matches:
+            entries = (self._index.entry(run_id) for _, run_id in order)
+            admits = [selection.admits(entry) and (matches is None or matches(entry)) for entry in entries]
+            order = list(compress(order, admits))
         if not query.sort:
             return order[::-1] if query.reverse else order
         key = query.sort.removeprefix("-")
@@ -99,12 +113,44 @@ class LocalRuns:
         descending = query.sort.startswith("-") is not query.reverse
         return sort_by(order, key, descending=descending, look=self._lookup)
 
+    @property
+    def table(self) -> RunTable:
+        """These runs as a table that is answered from memory; made when it is first asked for."""
+        from whirr.runtable import RunTable
+
+        with self._choosing:
+            if self._table is None:
+                self._table = RunTable(self._index, self._roster)
+            return self._table
+
+    def _remarks(self, expression: str) -> list[Remark]:
+        from whirr.expression.remarks import remarks_among
+
+        entries = [self._index.entry(run_id) for _, run_id in self._roster.order()]
+        return remarks_among(entries, expression, STATUSES)
+
     def _lookup(self, place: Place, key: str) -> Any:
         return lookup(self._index.entry(place[1]), key)
 
     def _view(self, run: RunEntry, *, glance: bool) -> RunView:
         logged = self._index.glance(run) if glance else run.logged
         return RunView(run.id, os.path.abspath(run.path), run.record, logged.metrics, tuple(logged.problems))
+
+    def walk(self, after: str | None = None) -> tuple[int, int, Iterator[tuple[str, RunEntry]]]:
+        """The runs, newest first, of which nothing is read before it is asked for.
+
+        Args:
+            after: start and id of one, joined by ``/``: go on after it.
+
+        Returns:
+            How many there are, how many come before the first that is given, and those with their start.
+        """
+        order = self._roster.order()
+        start = 0
+        if after is not None:
+            began, _, run_id = after.partition("/")
+            start = sum(place >= (began, run_id) for place in order)
+        return len(order), start, ((began, self._index.entry(run_id)) for began, run_id in order[start:])
 
     def find(self, reference: str) -> str:
         return self._index.find(reference, self._roster.order())
@@ -118,11 +164,31 @@ class LocalRuns:
     def progress(self, run_id: str) -> Progress:
         return read_progress(self._path(run_id))
 
+    @contextmanager
+    def metrics(self, run_id: str) -> Iterator[Path]:
+        yield self._folder(run_id)
+
     def code_changes(self, run_id: str) -> dict[str, Any] | None:
         return code_changes(self._folder(run_id))
 
     def files(self, run_id: str) -> list[FileEntry]:
         return files_below(self._folder(run_id))
+
+    def annotate(
+        self,
+        run_id: str,
+        *,
+        notes: str | None = None,
+        over: str | None = None,
+        tags: Sequence[str] | None = None,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> Labels:
+        folder = self._folder(run_id)
+        edit = Edit(notes, over, None if tags is None else tuple(tags), tuple(add), tuple(remove))
+        own = own_tags(folder)
+        given = annotate(folder, own, edit)
+        return Labels(given.notes, tuple(given.tags(own)))
 
     def read(self, run_id: str, path: str) -> bytes:
         with self.open(run_id, path) as file:
@@ -163,6 +229,12 @@ class LocalRuns:
         except NotFound:
             raise no_such_run(run_id) from None
         return path
+
+
+def _matcher(expression: str) -> Callable[[RunEntry], bool]:
+    from whirr.expression import matcher
+
+    return matcher(expression, clock.now().timestamp())
 
 
 def _cursor(end: int, last: Place) -> str:

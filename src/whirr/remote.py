@@ -33,6 +33,7 @@ from whirr.remote_code import RemoteCode
 from whirr.remote_inbox import RemoteInbox
 from whirr.remote_runs import RemoteRuns
 from whirr.remote_tokens import RemoteTokens
+from whirr.resubmission import Changes
 from whirr.transport import Transport
 
 LOOK_EVERY_S = 30.0
@@ -142,6 +143,13 @@ class RemoteHub:
 
     def retry(self, job_id: int) -> Job:
         return wire.record(Job, self._transport.call("POST", f"/jobs/{job_id}/retry"))
+
+    def reprioritise(self, job_id: int, priority: int) -> Job:
+        return wire.record(Job, self._post(f"/jobs/{job_id}/priority", {"priority": priority}))
+
+    def again(self, job_id: int, changes: Changes, by: str, *, key: str | None = None) -> Job:
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return wire.record(Job, self._post(f"/jobs/{job_id}/again", {"by": by, "changes": changes}, headers)["job"])
 
     # Workers
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 from whirr import wire
-from whirr.catalog import FileEntry, RunDetail, RunPage, RunQuery, RunView, check_id
+from whirr.annotations import Edit
+from whirr.catalog import FileEntry, Labels, RunDetail, RunPage, RunQuery, RunView, check_id
+from whirr.folder import METRICS
 from whirr.paths import names_of
 from whirr.progress import Progress
 from whirr.transport import Transport
@@ -51,12 +57,37 @@ class RemoteRuns:
     def progress(self, run_id: str) -> Progress:
         return wire.record(Progress, self._transport.get(_at(run_id, "progress")))
 
+    @contextmanager
+    def metrics(self, run_id: str) -> Iterator[Path]:
+        with TemporaryDirectory(prefix="whirr-") as folder:
+            self._transport.again(lambda: self._save_metrics(run_id, Path(folder)))
+            yield Path(folder)
+
+    def _save_metrics(self, run_id: str, folder: Path) -> None:
+        """The records of all writers, which the server has merged."""
+        with self._transport.stream(_at(run_id, "metrics")) as answer, (folder / METRICS).open("wb") as file:
+            for block in answer.iter_bytes(BLOCK):
+                file.write(block)
+
     def code_changes(self, run_id: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._transport.get(_at(run_id, "code-changes"))["code_changes"]
         return found
 
     def files(self, run_id: str) -> list[FileEntry]:
         return [wire.record(FileEntry, file) for file in self._transport.get(_at(run_id, "files"))["files"]]
+
+    def annotate(
+        self,
+        run_id: str,
+        *,
+        notes: str | None = None,
+        over: str | None = None,
+        tags: Sequence[str] | None = None,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> Labels:
+        edit = Edit(notes, over, None if tags is None else tuple(tags), tuple(add), tuple(remove))
+        return wire.record(Labels, self._transport.call("POST", _at(run_id, "annotations"), json=edit))
 
     def read(self, run_id: str, path: str) -> bytes:
         with self._transport.stream(_at(run_id, "files", path)) as answer:

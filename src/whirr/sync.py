@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from whirr.annotations import ANNOTATIONS
 from whirr.errors import NotFound, TooLarge, UsageError, WrongOffset
 from whirr.folder import ATTEMPTS, CODE
 from whirr.hub import Inbox, Target
@@ -30,8 +31,8 @@ SMALL = 4 << 20
 """Bytes of a document that is replaced as a whole; a larger one is sent by its content."""
 
 BLOCK = 1 << 20
-PART = 2 << 20
-BLOCKS_A_TURN = 32
+PART = 8 << 20
+PARTS_A_TURN = 4
 """So much of one file is sent before the others have their turn."""
 
 RESTING_S = 2.0
@@ -196,7 +197,7 @@ class Shipment:
             ]
             for name in sorted([*names, *(name for name in folders if os.path.islink(os.path.join(place, name)))]):
                 path = os.path.relpath(os.path.join(place, name), self._folder)
-                if name.startswith(".") or path in self._refused:
+                if name.startswith(".") or path in self._refused or (path == ANNOTATIONS and path in self._there):
                     continue
                 status = self._status(path)
                 if status is not None and stat.S_ISREG(status.st_mode):
@@ -281,7 +282,7 @@ class Shipment:
             self._there[path] = status.st_size
             return False
         with self._opened(path, status) as handle:
-            for _ in range(BLOCKS_A_TURN):
+            for _ in range(PARTS_A_TURN):
                 if done >= status.st_size and path in self._there:
                     return False
                 done = self._append(handle, path, done, status.st_size)
@@ -289,8 +290,8 @@ class Shipment:
         return done < status.st_size
 
     def _append(self, handle: int, path: str, done: int, size: int) -> int:
-        """Append a block; how many bytes are there now."""
-        block = os.pread(handle, max(min(BLOCK, size - done), 0), done)
+        """Append a part; how many bytes are there now."""
+        block = os.pread(handle, max(min(PART, size - done), 0), done)
         if not block and done < size:
             raise FileNotFoundError(path)  # cut short meanwhile: another turn
         try:
@@ -309,6 +310,8 @@ class Shipment:
             else:
                 self._offer(handle, path, content)
         self._contents[path] = content
+        if path == ANNOTATIONS:  # sent once: what people note there is never overwritten
+            self._there[path] = content.size
 
     def _add(self, handle: int, path: str, done: int, size: int) -> None:
         """Send what a file has grown by."""

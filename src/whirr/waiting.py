@@ -31,7 +31,7 @@ class Reasons:
         self._hub = hub
         self._fleet = fleet
         self._now = hub.clock()
-        self._idle_gpus, _ = fleet.idle_gpus()
+        self._idle_gpus = fleet.most_idle_gpus()
         self._idle_slots, _ = fleet.idle_slots()
         self._lack: dict[str, frozenset[str]] = {}
         self._widest = max((len(seen.worker.gpus) for seen in fleet.living), default=0)
@@ -88,8 +88,13 @@ class Reasons:
             return f"{ahead} job{'s' * (ahead > 1)} before it"
         wanted = (1 if self._widest else 0) if job.spec.gpus is None else job.spec.gpus
         if wanted > self._idle_gpus:
-            return f"next, for {_gpus(wanted)}" if wanted > 1 else "next, for a free GPU"
+            return f"next, for {_gpus(wanted) if wanted > 1 else 'a free GPU'}{self._where(wanted)}"
         return "about to start" if self._idle_slots else "next, for a free slot"
+
+    def _where(self, wanted: int) -> str:
+        """The workers that have so many GPUs, where only one or two of several do."""
+        wide = [seen.worker.name for seen in self._fleet.living if len(seen.worker.gpus) >= wanted]
+        return f" on {' or '.join(wide)}" if len(wide) <= 2 and len(wide) < len(self._fleet.living) else ""
 
 
 def _gpus(count: int) -> str:

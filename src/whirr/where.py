@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -148,6 +148,25 @@ _ROOMS: dict[str, Callable[[Run, str], Any]] = {
 }
 
 
+Path = tuple[str, ...]
+"""The keys that lead to a value in nested objects."""
+
+
+def paths(document: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """Everything in a document that is not an object itself (or is an empty one), and where it lies."""
+    for key, value in document.items():
+        if isinstance(value, dict) and value:
+            for path, found in paths(value):
+                yield (key, *path), found
+        else:
+            yield (key,), revived(value)
+
+
+def dotted(path: Path) -> str:
+    """A key that leads along a path, where no other path happens to be spelt the same."""
+    return ".".join(path)
+
+
 def text_of(value: Any) -> str:
     """A value as text to search in; nested values as JSON."""
     if isinstance(value, dict | list | bool) or value is None:
@@ -173,7 +192,7 @@ class Condition(NamedTuple):
     def meets(self, run: Run) -> bool:
         """Whether the run meets the condition."""
         actual = lookup(run, self.key)
-        return actual is not MISSING and _holds(actual, self)
+        return actual is not MISSING and holds(actual, self)
 
 
 def parse_condition(text: str) -> Condition:
@@ -200,10 +219,11 @@ def parse_condition(text: str) -> Condition:
             raise UsageError(f"{written!r} is not a regular expression: {error}") from None
     if len(written) > 1 and written[0] == written[-1] and written[0] in "'\"":
         return Condition(key, op, written[1:-1], written[1:-1])
-    return Condition(key, op, _typed(written), written)
+    return Condition(key, op, typed(written), written)
 
 
-def _typed(text: str) -> Any:
+def typed(text: str) -> Any:
+    """What an unquoted value is: a number, a bool, None, or the text itself."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     for kind in (int, float):
@@ -214,7 +234,8 @@ def _typed(text: str) -> Any:
     return text
 
 
-def _holds(actual: Any, condition: Condition) -> bool:
+def holds(actual: Any, condition: Condition) -> bool:
+    """Whether a value, which is not MISSING, meets a condition."""
     op, wanted = condition.op, condition.value
     if op == "~":
         return wanted.search(text_of(actual)) is not None
@@ -238,6 +259,20 @@ def _equal(actual: Any, condition: Condition) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Remark(NamedTuple):
+    """What a key or a value of a query may have been meant for, where no run has it.
+
+    Attributes:
+        text: what was found, for people.
+        hint: what to do about it.
+        at: from and to which character of the expression.
+    """
+
+    text: str
+    hint: str | None
+    at: tuple[int, int]
 
 
 class Selection(NamedTuple):

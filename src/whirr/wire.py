@@ -129,8 +129,12 @@ def _all_errors(kind: type[WhirrError]) -> dict[str, type[WhirrError]]:
 
 def error_as_dict(error: WhirrError) -> dict[str, Any]:
     """An error as the server answers it."""
-    about = {"code": error.code, "message": str(error), "hint": error.hint}
-    return {"error": about | ({"actual": error.actual} if isinstance(error, errors.WrongOffset) else {})}
+    about: dict[str, Any] = {"code": error.code, "message": str(error), "hint": error.hint}
+    if isinstance(error, errors.WrongOffset):
+        about["actual"] = error.actual
+    if isinstance(error, errors.UsageError) and error.at:
+        about["at"] = list(error.at)
+    return {"error": about}
 
 
 def error_of(found: Any) -> WhirrError | None:
@@ -142,4 +146,7 @@ def error_of(found: Any) -> WhirrError | None:
     hint = about.get("hint")
     if kind is errors.WrongOffset:
         return errors.WrongOffset(about["message"], hint=hint, actual=int(about.get("actual") or 0))
+    if kind is errors.UsageError and about.get("at"):
+        start, end = about["at"]
+        return errors.UsageError(about["message"], hint=hint, at=(int(start), int(end)))
     return kind(about["message"], hint=hint)

@@ -17,6 +17,7 @@ from whirr.errors import IllegalTransition, LeaseLost, NotFound, UsageError
 from whirr.folder import read_meta
 from whirr.hub import Bell, Hub
 from whirr.model import CRASHES_ALLOWED, CauseKind, Claim, Job, JobSpec, JobStatus, Verdict, WorkerInfo
+from whirr.resubmission import Changes, shown
 
 COMPLETED, FAILED, REQUEUE, CRASHED = Verdict
 
@@ -104,7 +105,13 @@ def test_every_part_of_a_submission_comes_back(hub: Hub) -> None:
 
 
 def test_an_unknown_job_is_not_found(hub: Hub) -> None:
-    for ask in (hub.job, hub.retry, lambda number: hub.cancel(number, "me")):
+    for ask in (
+        hub.job,
+        hub.retry,
+        lambda number: hub.cancel(number, "me"),
+        lambda number: hub.reprioritise(number, 1),
+        lambda number: hub.again(number, Changes(), "me"),
+    ):
         with pytest.raises(NotFound, match="no job 7"):
             ask(7)
 
@@ -128,6 +135,127 @@ def test_order_is_priority_then_age(hub: Hub) -> None:
     for priority in (0, 5, 0, 5, -1):
         hub.submit(spec("true", priority=priority))
     assert [claimed(hub, by).job.id for _ in range(5)] == [2, 4, 1, 3, 5]
+
+
+def test_a_new_priority_changes_the_order(hub: Hub) -> None:
+    by = registered(hub)
+    for _ in range(3):
+        hub.submit(spec("true"))
+    assert hub.reprioritise(3, 7).spec.priority == 7
+    assert hub.reprioritise(1, -2).spec.priority == -2
+    assert [job.id for job in hub.upcoming()] == [3, 2, 1]
+    assert hub.ahead(hub.job(1)) == 2
+    assert [claimed(hub, by).job.id for _ in range(3)] == [3, 2, 1]
+    assert [hub.job(number).spec.priority for number in (1, 2, 3)] == [-2, 0, 7]
+
+
+def test_a_priority_can_be_given_before_a_need_is_met(hub: Hub) -> None:
+    by = registered(hub)
+    hub.submit(spec("true"))
+    for _ in range(2):
+        hub.submit(spec("true", after=(1,)))
+    assert hub.reprioritise(3, 1).blocked == 1
+    run_to(hub, by, COMPLETED)
+    assert [claimed(hub, by).job.id for _ in range(2)] == [3, 2]
+
+
+def test_only_a_queued_job_is_given_another_priority(hub: Hub) -> None:
+    by = registered(hub)
+    hub.submit(spec("true", priority=1))
+    lease = claimed(hub, by).lease
+    with pytest.raises(IllegalTransition, match="job 1 is running"):
+        hub.reprioritise(1, 5)
+    hub.finish(lease, outcome(COMPLETED))
+    with pytest.raises(IllegalTransition, match="job 1 is completed"):
+        hub.reprioritise(1, 5)
+    assert hub.job(1).spec.priority == 1
+
+
+def test_a_lower_priority_frees_the_way_for_who_was_held_back(hub: Hub) -> None:
+    by = registered(hub, gpus=("A", "B"))
+    hub.submit(spec("true", gpus=1))
+    claimed(hub, by)
+    hub.submit(spec("wide", gpus=2))
+    hub.submit(spec("narrow", gpus=1))
+    assert hub.claim(by) is None
+    bell = hub.listen(by.id)
+    try:
+        if hub.locks is None:
+            rings(bell)
+        hub.reprioritise(2, -1)
+        rings(bell)
+    finally:
+        bell.close()
+    assert claimed(hub, by).job.id == 3
+
+
+def test_a_job_submitted_again_is_a_new_one_with_all_that_the_first_had(hub: Hub) -> None:
+    by = registered(hub)
+    given = spec(
+        "train", "--lr=1", name="n", config={"a": [1]}, tags=("x",), priority=3, timeout_s=1.5, grace_s=0.5, retries=4,
+        env={"K": "V"}, executable="/bin/train", submitted={"requirements": "requirements.txt"}, submitted_by="ada",
+    )  # fmt: skip
+    staging = hub.staging_folder()
+    (staging / "requirements.txt").write_text("torch==2.1.0\n")
+    hub.submit(given, staging)
+    run_to(hub, by, COMPLETED)
+    job = hub.again(1, Changes(), "bob")
+    assert (job.id, job.status, job.attempt, by_whom(job.spec.submitted_by)) == (2, JobStatus.QUEUED, 0, "bob")
+    assert hub.job(2).spec == given._replace(
+        submitted={**given.submitted, "again_of": 1}, submitted_by=job.spec.submitted_by
+    )
+    assert (hub.run_dir(2) / "requirements.txt").read_text() == "torch==2.1.0\n"
+    assert read_meta(hub.run_dir(2))["config"] == {"a": [1]}
+    assert read_meta(hub.run_dir(2))["job"]["again_of"] == 1
+    assert hub.job(1).status is JobStatus.COMPLETED
+
+
+def test_a_job_submitted_again_is_changed_as_wished(hub: Hub) -> None:
+    hub.submit(
+        spec(
+            "train", "--lr=1", name="n", tags=("x",), gpus=2, timeout_s=5.0, env={"A": "1", "B": "2"},
+            executable="/bin/train",
+        )
+    )  # fmt: skip
+    changes = Changes(
+        argv=("train", "--lr=2"), tags=("y", "z"), priority=4, retries=1, grace_s=0.0,
+        env={"A": "3", "C": "4"}, without_env=("B",), reset=("name", "gpus", "timeout_s"),
+    )  # fmt: skip
+    made = hub.again(1, changes, "bob").spec
+    assert (made.argv, made.executable) == (("train", "--lr=2"), "/bin/train")
+    assert (made.name, made.gpus, made.timeout_s) == (None, None, None)
+    assert (made.tags, made.priority, made.retries, made.grace_s) == (("y", "z"), 4, 1, 0.0)
+    assert dict(made.env) == {"A": "3", "C": "4"}
+    assert [job.id for job in hub.jobs(tag="z")] == [2]
+    assert hub.again(1, Changes(argv=("other",)), "bob").spec.executable is None
+
+
+def test_secrets_stay_when_a_job_is_submitted_again(hub: Hub) -> None:
+    by = registered(hub)
+    hub.submit(spec("run", "--api-key", "hush", "--lr=1", env={"API_TOKEN": "secret", "SEED": "1"}))
+    seen = shown(hub.job(1).spec)
+    assert (seen.argv[2], seen.env["API_TOKEN"]) == ("***", "***")
+    hub.again(1, Changes(argv=(*seen.argv[:3], "--lr=2"), env={**seen.env, "SEED": "2"}), "bob")
+    claimed(hub, by)
+    made = claimed(hub, by).job.spec
+    assert made.argv == ("run", "--api-key", "hush", "--lr=2")
+    assert dict(made.env) == {"API_TOKEN": "secret", "SEED": "2"}
+
+
+def test_changes_that_make_no_sense_are_refused(hub: Hub) -> None:
+    hub.submit(spec("run"))
+    for changes in (Changes(reset=("argv",)), Changes(without_env=("A",)), Changes(argv=("run", "--token", "***"))):
+        with pytest.raises(UsageError):
+            hub.again(1, changes, "bob")
+    with pytest.raises(NotFound):
+        hub.again(1, Changes(after=(77,)), "bob")
+    assert [path.name for path in (hub.root / "runs").iterdir()] == ["job-1"]
+
+
+def test_a_job_submitted_again_under_one_key_is_one_job(hub: Hub) -> None:
+    hub.submit(spec("run"))
+    first = hub.again(1, Changes(), "bob", key="this very wish")
+    assert hub.again(1, Changes(), "bob", key="this very wish").id == first.id == 2
 
 
 def test_ahead_counts_what_comes_first(hub: Hub) -> None:

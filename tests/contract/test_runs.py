@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from servers import served
 
 from whirr.catalog import RunPage, RunQuery, Runs
 from whirr.connect import open_hub
-from whirr.errors import Ambiguous, NotFound, UsageError
+from whirr.errors import Ambiguous, EditConflict, FolderError, NotFound, UsageError
+from whirr.folder import read_metrics
 from whirr.localruns import LocalRuns
 from whirr.remote_runs import RemoteRuns
+from whirr.where import Remark
 
 
 @pytest.fixture
@@ -121,6 +124,40 @@ class TestPages:
         none = runs.page(RunQuery(name="other"))
         assert (none.runs, none.every, none.chosen) == ((), 4, 0)
 
+    def test_expressions(self, runs: Runs, root: Path) -> None:
+        numbered(root, 1, 2, 3, 4)
+        for written, numbers in (
+            ("lr > 0.15 and tag:odd", "3"),
+            ("loss in 5..9 or lr = 0.3", "431"),
+            ("not status:failed", "42"),
+            ("name ~ ^lr-[12]$ and missing nothing", "421"),
+            ("'lr-0' or even", "432"),
+            ("started > 2025", "4321"),
+            ("", "4321"),
+        ):
+            page = runs.page(RunQuery(filter=written))
+            assert (ids(page), page.remarks) == ([f"r0{number}" for number in numbers], ())
+        both = runs.page(RunQuery(filter="lr > 0.15", where=("lr<0.4",), tags=("odd",), sort="lr"))
+        assert (ids(both), both.every, both.chosen) == (["r03"], 4, 1)
+        assert walk(runs, RunQuery(filter="lr > 0.15", limit=1)) == ["r04", "r03", "r02"]
+
+    def test_a_filter_that_fits_none_is_remarked_on(self, runs: Runs, root: Path) -> None:
+        numbered(root, 1, 2)
+        page = runs.page(RunQuery(filter="acc > 1 or los > 3 or tag:evn"))
+        assert ids(page) == []
+        assert page.remarks == (
+            Remark("no run has los", "did you mean loss?", (11, 14)),
+            Remark("there is no tag evn", "did you mean even?", (22, 25)),
+        )
+
+    @pytest.mark.parametrize("many", [False, True])
+    def test_a_filter_that_cannot_be_understood_says_where(self, runs: Runs, root: Path, many: bool) -> None:
+        if many:
+            numbered(root, 1, 2)
+        with pytest.raises(UsageError, match="closed") as caught:
+            runs.page(RunQuery(filter="loss > 1 and (acc"))
+        assert (caught.value.at, caught.value.hint) == ((13, 14), "write ) behind what belongs into it")
+
     @pytest.mark.parametrize("reverse", [False, True])
     def test_runs_that_come_and_go_between_pages_move_nothing(self, runs: Runs, root: Path, reverse: bool) -> None:
         numbered(root, *range(10, 20))
@@ -185,6 +222,19 @@ class TestOneRun:
         found = runs.progress("r01")
         assert (found.step, found.done, found.total, found.latest) == (4, 4, 10, {"loss": 0.5})
 
+    def test_metrics(self, runs: Runs, root: Path) -> None:
+        rows = [{"_idx": n, "_timestamp": stamp(n), "step": n, "loss": n / 2} for n in range(5)]
+        folder = write_run(root, "r01", rows=rows[::2])
+        write_rows(folder / "metrics.rank1.jsonl", rows[1::2])
+        with (folder / "metrics.jsonl").open("ab") as file:
+            file.write(b'{"torn": ')
+        with runs.metrics("r01") as place:
+            assert read_metrics(place) == rows
+        with runs.metrics(write_run(root, "r02").name) as place:
+            assert read_metrics(place) == []
+        with pytest.raises(NotFound), runs.metrics("none"):
+            pass
+
     def test_code_changes(self, runs: Runs, root: Path) -> None:
         folder = write_run(root, "r01")
         assert runs.code_changes("r01") is None
@@ -192,6 +242,55 @@ class TestOneRun:
         found = runs.code_changes("r01")
         assert found is not None
         assert "code_changes.json" in found["damaged"]
+
+    def test_notes(self, runs: Runs, root: Path) -> None:
+        write_run(root, "r01")
+        assert runs.annotate("r01") == ("", ())
+        assert runs.annotate("r01", notes="a\n<b>ü</b>", over="").notes == "a\n<b>ü</b>"
+        assert runs.detail("r01").run.notes == runs.page(RunQuery()).runs[0].notes == "a\n<b>ü</b>"
+        assert runs.detail("r01").as_dict()["notes"] == "a\n<b>ü</b>"
+        with pytest.raises(EditConflict):
+            runs.annotate("r01", notes="other", over="older")
+        assert runs.annotate("r01").notes == "a\n<b>ü</b>"
+        assert runs.annotate("r01", notes="").notes == ""
+        with pytest.raises(UsageError, match="too long"):
+            runs.annotate("r01", notes="x" * 50_001)
+
+    def test_tags_are_those_of_the_program_and_of_people(self, runs: Runs, root: Path) -> None:
+        write_run(root, "r01", tags=["own", "kept"])
+        assert runs.annotate("r01", add=["good", "own"], remove=["kept", "none"]).tags == ("own", "good")
+        assert ids(runs.page(RunQuery(tags=("good",)))) == ["r01"]
+        assert ids(runs.page(RunQuery(tags=("kept",)))) == []
+        write_run(root, "r01", tags=["own", "kept", "later"])  # the program goes on
+        assert runs.detail("r01").run.tags == ["own", "later", "good"]
+        assert runs.annotate("r01", tags=["kept", "x"]).tags == ("kept", "x")
+        assert runs.annotate("r01", notes="n").tags == ("kept", "x")
+        assert json.loads((root / "runs/r01/meta.json").read_text())["tags"] == ["own", "kept", "later"]
+        for wrong in ("", " ", "a\nb", "x" * 201):
+            with pytest.raises(UsageError):
+                runs.annotate("r01", add=[wrong])
+
+    def test_annotations_of_no_run(self, runs: Runs, root: Path) -> None:
+        write_run(root, "r01")
+        for run_id in ("none", "..", "a/b", ".hidden"):
+            with pytest.raises(NotFound):
+                runs.annotate(run_id, notes="x")
+
+    def test_annotations_that_cannot_be_read_are_not_replaced(self, runs: Runs, root: Path) -> None:
+        folder = write_run(root, "r01", tags=["own"])
+        (folder / "annotations.json").write_text("{broken")
+        found = runs.detail("r01").run
+        assert found.tags == ["own"]
+        assert any("annotations.json" in problem for problem in found.problems)
+        with pytest.raises(FolderError, match=r"annotations\.json"):
+            runs.annotate("r01", notes="x")
+        assert (folder / "annotations.json").read_text() == "{broken"
+
+    def test_edits_at_the_same_time_are_all_kept(self, runs: Runs, root: Path) -> None:
+        write_run(root, "r01")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: runs.annotate("r01", add=[f"t{n}"]), range(24)))
+        assert sorted(runs.annotate("r01").tags) == sorted(f"t{n}" for n in range(24))
 
     def test_none_of_that_id(self, runs: Runs, root: Path) -> None:
         write_run(root, "r01")

@@ -55,7 +55,8 @@ def commands(console: str) -> Iterator[tuple[str, str]]:
 def same_output(shown: str, printed: str) -> bool:
     """A "..." that stands alone may also be nothing."""
     pattern = "".join(
-        r"(?:\s+.*?)?" if word == "..." else r"\s+" + re.escape(word).replace(r"\.\.\.", r".*?") for word in shown.split()
+        r"(?:\s+.*?)?" if word == "..." else r"\s+" + re.escape(word).replace(r"\.\.\.", r".*?")
+        for word in shown.split()
     )
     return not pattern or re.fullmatch(pattern, " " + printed.strip(), re.DOTALL) is not None
 

@@ -144,7 +144,7 @@ class TestRuns:
         failed, completed = ask("runs", "--json", cwd=trained).json()
         assert set(failed) == {
             *("run_id", "name", "status", "cause", "started_at", "finished_at", "last_seen_at", "duration_seconds"),
-            *("tags", "config", "summary", "metrics", "git_info", "job_id", "path", "problems"),
+            *("tags", "notes", "config", "summary", "metrics", "git_info", "job_id", "path", "problems"),
         }
         assert (failed["status"], failed["cause"]["type"]) == ("failed", "ValueError")
         assert (completed["status"], completed["cause"]) == ("completed", None)

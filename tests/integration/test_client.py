@@ -249,6 +249,22 @@ def test_a_running_job_is_followed_through_its_attempts(client: WhirrClient, pla
         assert [record["attempt"] for record in records.result(60)] == [2]
 
 
+def test_a_job_is_moved_and_submitted_again(client: WhirrClient, place: Path) -> None:
+    done = client.submit_job(python("import os; print(os.environ['SEED'])"), str(place), "n", env={"SEED": "1"})
+    assert client.wait_for_job(done["job_id"], poll_interval=0.1, timeout=60)["status"] == "completed"
+    with pytest.raises(WhirrClientError) as told:
+        client.set_priority(done["job_id"], 5)
+    assert told.value.code == "illegal-transition"
+    again = client.submit_again(done["job_id"], name="m", env={"SEED": "2"}, priority=3)
+    assert again["run_id"] == f"job-{again['job_id']}"
+    job = client.wait_for_job(again["job_id"], poll_interval=0.1, timeout=60)
+    assert (job["status"], job["name"], job["priority"], job["env"]) == ("completed", "m", 3, {"SEED": "2"})
+    assert client.get_artifact(again["run_id"], "output.log") == b"2\n"
+    held = client.submit_job(["true"], str(place), after=[again["job_id"]], gpus=10**6)
+    assert client.set_priority(held["job_id"], -7)["priority"] == -7
+    client.cancel_job(held["job_id"])
+
+
 def test_one_client_serves_many_threads(client: WhirrClient, place: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         done = list(threads.map(lambda seed: client.submit_job(["true"], str(place), f"thread-{seed}"), range(24)))

@@ -393,6 +393,92 @@ class TestStatus:
         assert [row.split("  ")[1].strip() for row in rows] == ["true", "given name", "own name"]
 
 
+class TestPriority:
+    def test_queued_jobs_get_another_place(self, place: Path) -> None:
+        first, second, third = (submit(place, "--", "true") for _ in range(3))
+        answer = ask("priority", str(third), f"job-{second}", "7", cwd=place)
+        assert (answer.code, answer.out) == (
+            0,
+            "job 3  priority 7  nothing before it\njob 2  priority 7  nothing before it\n",
+        )
+        assert ask("priority", str(third), "-2", cwd=place).out == "job 3  priority -2  2 before it\n"
+        queued = ask("status", "--json", cwd=place).json()["queued"]
+        assert [(each["job_id"], each["priority"]) for each in queued] == [(second, 7), (first, 0), (third, -2)]
+
+    def test_one_that_waits_for_others(self, place: Path) -> None:
+        first = submit(place, "--", "true")
+        number = submit(place, "--after", str(first), "--", "true")
+        assert ask("priority", str(number), "1", cwd=place).out == "job 2  priority 1  waits for others\n"
+
+    def test_what_waits_no_longer(self, place: Path) -> None:
+        first, second = submit(place, "--", "true"), submit(place, "--", "true")
+        ask("cancel", str(first), cwd=place)
+        answer = ask("priority", str(first), "99", str(second), "3", cwd=place)
+        assert (answer.code, answer.out) == (1, f"job {second}  priority 3  nothing before it\n")
+        assert f"job {first} is cancelled: only a queued job has a place in the order" in answer.err
+        assert "there is no job 99" in answer.err
+        codes = [each.get("error") for each in ask("priority", "1", "99", "2", "4", "--json", cwd=place).json()]
+        assert codes == [None, "illegal-transition", "not-found"]
+
+    @pytest.mark.parametrize("words", [[], ["1"], ["x", "1"], ["1", "soon"], ["1", "9999999"], ["1", "--now"]])
+    def test_what_cannot_be_understood(self, untouched: Path, words: list[str]) -> None:
+        assert ask("priority", *words, cwd=untouched).code == 2
+
+
+class TestAgain:
+    def test_the_same_once_more(self, place: Path) -> None:
+        words = ["--name", "n", "--tags", "a", "--priority", "2", "--retries", "1", "--env", "API_TOKEN=hush"]
+        first = submit(place, *words, "--", PYTHON, "-c", "import os; print(os.environ['API_TOKEN'])")
+        drain(place)
+        answer = ask("again", str(first), cwd=place)
+        assert (answer.code, answer.out) == (0, "job 2  job-2  queued\n")
+        assert "no worker is running" in answer.err
+        found, before = job(place, 2), job(place, first)
+        same = ("command", "workdir", "name", "tags", "priority", "retries", "env", "grace_seconds", "snapshot")
+        assert [found[key] for key in same] == [before[key] for key in same]
+        assert found["env"] == {"API_TOKEN": "***"}
+        meta = json.loads((place / ".whirr" / "runs" / "job-2" / "meta.json").read_text())
+        assert meta["job"]["again_of"] == first
+        drain(place)
+        assert ask("logs", "2", cwd=place).out == "hush\n"
+
+    def test_with_changes(self, place: Path) -> None:
+        first = submit(place, "--name", "n", "--tags", "a", "--env", "A=1", "--env", "B=2", "--", "true")
+        words = ["--name", "m", "--tags", "b,c", "--priority", "-1", "--gpus", "0", "--timeout", "90", "--retries", "3"]
+        words += ["--env", "A=3", "--without-env", "B", "--", "echo", "--name", "a b"]
+        found = ask("again", str(first), *words, "--json", cwd=place)
+        assert found.code == 0, found.err  # what follows -- is the command
+        assert job(place, 2)["command"] == ["echo", "--name", "a b", "--json"]
+        found = job(place, 2)
+        assert (found["name"], found["tags"], found["priority"], found["gpus"]) == ("m", ["b", "c"], -1, 0)
+        assert (found["timeout_seconds"], found["retries"], found["env"]) == (90, 3, {"A": "3"})
+        assert job(place, first)["command"] == ["true"]
+
+    def test_the_submitted_files_stay(self, place: Path) -> None:
+        subprocess.run(["git", "init", "-q", "."], cwd=place, check=True)
+        (place / "train.py").write_text("print('old')\n")
+        first = submit(place, "--snapshot", "--", PYTHON, "train.py")
+        (place / "train.py").write_text("print('new')\n")
+        assert ask("again", str(first), "--json", cwd=place).json()["snapshot"] is True
+        drain(place)
+        assert [ask("logs", number, cwd=place).out for number in ("1", "2")] == ["old\n", "old\n"]
+
+    def test_one_whose_need_has_failed_fails_at_once(self, place: Path) -> None:
+        first = submit(place, "--", "true")
+        second = submit(place, "--after", str(first), "--", "true")
+        ask("cancel", str(first), cwd=place)
+        answer = ask("again", str(second), cwd=place)
+        assert (answer.code, answer.out) == (1, "job 3  job-3  failed\n")
+        assert "job 1, which it needs, did not complete" in answer.err
+
+    @pytest.mark.parametrize(
+        ("words", "code"), [([], 2), (["1"], 3), (["x"], 2), (["1", "--", ""], 2), (["1", "--gpus", "-1"], 2)]
+    )
+    def test_what_cannot_be_done(self, untouched: Path, words: list[str], code: int) -> None:
+        assert ask("again", *words, cwd=untouched).code == code
+        assert is_untouched(untouched)
+
+
 class TestCancelAndRetry:
     def test_a_queued_job(self, place: Path) -> None:
         number = submit(place, "--", "true")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,15 @@ def test_of_a_file_that_has_grown_only_what_was_added_is_sent(tmp_path: Path) ->
     shipment.complete()
     assert (hub.root / "runs/local-1/events.out").read_bytes() == events.read_bytes()
     hub.close()
+
+
+def test_annotations_are_sent_once_and_then_edited_where_they_came_to(server: Served, tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    assert ask("note", run.name, "from here", cwd=tmp_path).code == 0
+    assert sync(server, tmp_path, run.name).code == 0
+    with closing(server.hub()) as hub:
+        assert hub.runs.annotate(run.name).notes == "from here"
+        hub.runs.annotate(run.name, notes="edited there", add=["there"])
+        assert ask("note", run.name, "edited here", cwd=tmp_path).code == 0
+        assert sync(server, tmp_path, run.name).out == f"{run.name}  was there already\n"
+        assert hub.runs.annotate(run.name) == ("edited there", ("there",))

@@ -12,9 +12,10 @@ from whirr import clock
 from whirr.cli.board import board, metric_words, progress_words, summary
 from whirr.cli.gpus import GpuNames
 from whirr.cli.job import report
-from whirr.cli.queue import JOB, parse_duration
+from whirr.cli.queue import JOB
 from whirr.cli.screen import Screen
 from whirr.cli.table import text_width
+from whirr.clock import parse_duration
 from whirr.connect import open_hub
 from whirr.model import CauseKind, Verdict
 from whirr.overview import overview

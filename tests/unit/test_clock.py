@@ -29,6 +29,18 @@ def test_a_stamp_without_a_moment_is_of_now() -> None:
     assert clock.epoch(clock.stamp()) <= clock.now().timestamp()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"), (0.5, "0.5s"), (90, "1m30s"), (5400, "1h30m"), (86400, "1d"), (90061.25, "1d1h1m1.25s"),
+        (1e7, "115d17h46m40s"),
+    ],
+)  # fmt: skip
+def test_a_duration_that_is_spelled_can_be_read_again(seconds: float, text: str) -> None:
+    assert clock.spell_duration(seconds) == text
+    assert clock.parse_duration(text) == seconds
+
+
 @given(MOMENTS)
 def test_stamps_keep_the_moment(moment: datetime) -> None:
     text = clock.stamp(moment)

@@ -14,8 +14,8 @@ from whirr.catalog import RunQuery
 from whirr.cli.common import status_words
 from whirr.cli.report import report
 from whirr.cli.screen import Screen
-from whirr.index import KINDS
 from whirr.localruns import LocalRuns
+from whirr.records import KINDS
 from whirr.where import FIELDS, Selection, lookup, parse_condition, sort_by
 
 INNER = (

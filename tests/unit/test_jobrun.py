@@ -96,9 +96,10 @@ def test_the_first_attempt_keeps_what_the_submission_left(folder: Path) -> None:
 
 def test_a_later_attempt_sets_the_files_of_the_last_aside(folder: Path) -> None:
     begun(folder)
-    for name in ("output.log", "result.1.json", PATCH, REQUIREMENTS, "notes"):
+    for name in ("output.log", "result.1.json", PATCH, REQUIREMENTS, "notes", "annotations.json"):
         (folder / name).write_text(name)
     begun(folder, 2)
+    assert (folder / "annotations.json").read_text() == "annotations.json"  # they are on the run, not on an attempt
     assert tree(folder / "attempts") == [
         "1", "1/meta.json", "1/notes", "1/output.log", "1/result.json",
     ]  # fmt: skip

@@ -93,6 +93,21 @@ def test_gpus(hub: LocalHub, at_work: type) -> None:
     assert why(hub, hub.submit(spec("true", priority=3, gpus=0))) == "about to start"
 
 
+def test_gpus_of_several_workers(hub: LocalHub, at_work: type) -> None:
+    at_work(name="small", gpus=("GPU-a", "GPU-b"))
+    wide = at_work(name="wide", gpus=("GPU-c", "GPU-d", "GPU-e"), host="wide")
+    at_work(name="other", gpus=("GPU-f",), host="other")
+    hub.submit(spec("true", gpus=2))
+    assert hub.claim(wide) is not None
+    assert look(hub).idle_gpus() == (4, 6)
+    assert look(hub).most_idle_gpus() == 2
+    assert why(hub, hub.submit(spec("true", gpus=3))) == "next, for 3 GPUs on wide"
+    assert why(hub, hub.submit(spec("true", priority=1, gpus=2))) == "about to start"
+    small = hub.sightings()[0].worker
+    assert hub.claim(small) is not None
+    assert why(hub, hub.submit(spec("true", priority=1, gpus=2))) == "next, for 2 GPUs on small or wide"
+
+
 def test_a_worker_without_gpus(hub: LocalHub, at_work: type) -> None:
     at_work()
     assert why(hub, hub.submit(spec("true", gpus=1))) == "needs 1 GPU; the workers have none"

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from whirr.about import ran_s
 from whirr.cli.common import age, duration
-from whirr.cli.queue import command_of, name_of, ran_s, why_ended
+from whirr.cli.queue import command_of, name_of, why_ended
 from whirr.cli.report import interest
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, number, short
 from whirr.cli.table import Cell, Column, cut, render

@@ -13,10 +13,10 @@ import click
 from whirr import clock
 from whirr.cli.screen import clean, emit
 from whirr.config import Settings, server_url
-from whirr.errors import NotFound, UsageError
-from whirr.folder import ROOT, RUNS, find_root
-from whirr.index import UNKNOWN
+from whirr.errors import UsageError
+from whirr.folder import named_root
 from whirr.jsonio import dumps
+from whirr.records import UNKNOWN
 
 if TYPE_CHECKING:
     from whirr.catalog import Runs, RunView
@@ -73,21 +73,7 @@ def place_option(function: Callable[..., Any]) -> Callable[..., Any]:
 json_option = click.option("--json", is_flag=True, help="Print JSON instead.")
 
 
-def root_of(folder: Path | None) -> Path:
-    """The ``.whirr`` folder a command works on; it may not exist when none was asked for.
-
-    Raises:
-        NotFound: ``folder`` was asked for and neither is nor holds a ``.whirr`` folder.
-    """
-    if folder is None:
-        return find_root(Settings.from_env())
-    for root in (folder / ROOT, folder):
-        if (root / RUNS).is_dir():
-            return root
-    root = find_root(Settings({}), folder)
-    if folder.is_dir() and root.is_dir():
-        return root
-    raise NotFound(f"there is no {ROOT} folder at {folder}", hint="give the folder your script ran in")
+root_of = named_root
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from whirr import clock, fleet
+from whirr.about import ran_s
 from whirr.cli.board import metric_words, progress_words, status_cell
 from whirr.cli.common import age, duration
 from whirr.cli.gpus import GpuNames
-from whirr.cli.queue import as_json, command_of, environment_of, ran_s, why_ended
+from whirr.cli.queue import as_json, command_of, environment_of, why_ended
 from whirr.cli.report import pairs
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, size
 from whirr.cli.table import Cell, Column, render

@@ -8,9 +8,10 @@ from contextlib import closing
 
 import click
 
+from whirr.about import ran_s
 from whirr.catalog import RunFile
 from whirr.cli.common import Place, duration, place_option
-from whirr.cli.queue import JobNumber, queue_of, ran_s, why_ended
+from whirr.cli.queue import JobNumber, queue_of, why_ended
 from whirr.cli.screen import clean, emit_bytes, note
 from whirr.errors import NotFound, Unreachable
 from whirr.folder import ATTEMPTS, OUTPUT

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
-import orjson
 
-from whirr import clock
+from whirr import about
 from whirr.capture.redact import hide_arguments
 from whirr.cli.common import Place, root_of
 from whirr.cli.screen import clean, complain
+from whirr.clock import parse_duration
 from whirr.config import Settings
 from whirr.connect import connect, reach
 from whirr.errors import IllegalTransition, NotFound
-from whirr.folder import META, ROOT
+from whirr.folder import ROOT
 from whirr.hub import Hub
-from whirr.model import CauseKind, Job, JobStatus
+from whirr.model import Job
 from whirr.process import person as person
-from whirr.values import revive
 
 if TYPE_CHECKING:
     IntType: TypeAlias = click.ParamType[int]
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 else:  # older versions of click have no type arguments
     IntType = IntsType = FloatType = click.ParamType
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
-LONGEST_S = 3650 * 86400.0
 JOB = re.compile(r"(?:job-)?([0-9]{1,15})")
 
 
@@ -122,23 +118,6 @@ class Duration(FloatType):
         return seconds
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of a duration such as ``90``, ``30s``, ``1h30m``.
-
-    Raises:
-        ValueError: it is none, or longer than ten years.
-    """
-    text = text.strip().lower()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        text += "s"
-    if not re.fullmatch(f"(?:{PARTS.pattern})+", text):
-        raise ValueError(f"{text!r} is no duration: give seconds, or units as in 30s, 10m, 1h30m, 2d")
-    seconds = sum(float(number) * UNITS[unit] for number, unit in PARTS.findall(text))
-    if seconds > LONGEST_S:
-        raise ValueError(f"{text!r} is longer than ten years")
-    return seconds
-
-
 def command_of(job: Job) -> str:
     """The command of a job as a shell would take it, without secrets, on one line."""
     return clean(shlex.join(hide_arguments(job.spec.argv)))
@@ -146,8 +125,7 @@ def command_of(job: Job) -> str:
 
 def name_of(hub: Hub, job: Job) -> str:
     """The name of a job, or the one that its program gave the run; empty where there is none."""
-    name = job.spec.name or (_meta(hub, job).get("name") if job.attempt else None)
-    return clean(str(name)) if name else ""
+    return clean(about.name_of(hub, job))
 
 
 def environment_of(job: Job) -> dict[str, str]:
@@ -156,41 +134,9 @@ def environment_of(job: Job) -> dict[str, str]:
     return dict(text.split("=", 1) for text in shown)
 
 
-def ran_s(hub: Hub, job: Job) -> float | None:
-    """How long the last attempt at a job that has ended took, in seconds; None where it was never started."""
-    attempts = hub.attempts(job.id)
-    if not attempts or attempts[-1].finished_at is None:
-        return None
-    return max(clock.epoch(attempts[-1].finished_at) - clock.epoch(attempts[-1].started_at), 0.0)
-
-
 def why_ended(hub: Hub, job: Job) -> str:
-    """The cause of a job's end on one line; empty where it completed.
-
-    An exception that its program recorded says more than the exit code it led to.
-    """
-    if job.cause is None or job.status is JobStatus.COMPLETED:
-        return ""
-    if job.status is JobStatus.FAILED and job.cause.kind is CauseKind.EXIT:
-        return _exception(_meta(hub, job)) or clean(job.cause.message)
-    return clean(job.cause.message)
-
-
-def _exception(meta: dict[str, Any]) -> str:
-    cause = meta.get("cause")
-    if not isinstance(cause, dict) or cause.get("kind") != "exception":
-        return ""
-    message = str(cause.get("message") or "").partition("\n")[0]
-    return clean(f"{cause.get('type')}: {message}" if message else str(cause.get("type")))
-
-
-def _meta(hub: Hub, job: Job) -> dict[str, Any]:
-    """What stands in ``meta.json``; where that is missing or damaged the queue knows enough."""
-    try:
-        found = revive(orjson.loads(hub.runs.read(job.run_id, META)))
-    except (NotFound, OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """The cause of a job's end on one line; empty where it completed."""
+    return clean(about.why_ended(hub, job))
 
 
 def as_json(hub: Hub, job: Job) -> dict[str, Any]:

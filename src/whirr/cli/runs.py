@@ -10,6 +10,7 @@ import click
 
 from whirr.catalog import STATUSES, RunPage, RunQuery, RunView
 from whirr.cli.common import Place, age, duration, json_option, place_option, print_json, runs_of, status_words
+from whirr.cli.filtering import joined
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, emit, exact, note, screen_of, short
 from whirr.cli.table import WIDEST, Cell, Column, draw, fit
 from whirr.errors import UsageError
@@ -34,6 +35,9 @@ DAMAGED = " !"
 @click.option("--tag", multiple=True, metavar="TAG", help="Only runs with this tag; repeat for all of several.")
 @click.option("--name", metavar="GLOB", help="Only runs whose name fits a pattern, such as 'lr-*'.")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Only runs that meet KEY OP VALUE; see above.")
+@click.option(
+    "--filter", "expressions", multiple=True, metavar="EXPR", help="Only runs for which EXPR holds; see above."
+)
 @click.option("--sort", metavar="KEY", help="Sort by a key, smallest first; -KEY: largest first.")
 @click.option("--reverse", is_flag=True, help="Turn the order round.")
 @click.option(
@@ -52,6 +56,7 @@ def command(
     tag: tuple[str, ...],
     name: str | None,
     where: tuple[str, ...],
+    expressions: tuple[str, ...],
     sort: str | None,
     reverse: bool,
     limit: int,
@@ -68,9 +73,22 @@ def command(
     A CONDITION is KEY OP VALUE, such as 'config.lr>=0.01' or 'val_loss<0.3'. OP is one of = != < <= > >= and
     ~ (regular expression). A run without the key does not meet it.
 
+    An EXPR joins conditions by and, or, not and parentheses, such as 'val/acc > 0.7 and lr in 1e-4..3e-3 and
+    tag:sweep-7'; docs/reference/filter.md says all of it.
+
     In the table, * marks a value logged last by a run whose summary does not have it.
     """
-    query = RunQuery(_words(status), tag, name, where, sort, reverse, limit, glance=not (json or columns))
+    query = RunQuery(
+        _words(status),
+        tag,
+        name,
+        where,
+        sort,
+        reverse,
+        limit,
+        glance=not (json or columns),
+        filter=joined(expressions),
+    )
     with runs_of(place) as runs:
         page = runs.page(query)
         shown = page.runs
@@ -125,6 +143,8 @@ def _remark(page: RunPage, where: str) -> None:
         note("hint: start one with whirr.init() in your script, or name another place with --dir")
     elif not page.chosen:
         note(f"none of {page.every} runs fits")
+        for remark in page.remarks:
+            note(clean(f"{remark.text}: {remark.hint}" if remark.hint else remark.text))
     elif len(page.runs) < page.chosen:
         note(f"{len(page.runs)} of {page.chosen} runs; --limit 0 shows all")
 

@@ -99,7 +99,7 @@ def command(
         argv=command_line,
         workdir=folder,
         name=name,
-        tags=_tags(tags),
+        tags=tags_of(tags),
         priority=priority,
         gpus=gpus,
         timeout_s=timeout,
@@ -107,7 +107,7 @@ def command(
         retries=retries,
         after=_flat(after),
         after_any=_flat(after_any),
-        env=_variables(env),
+        env=variables_of(env),
         snapshot=project.snapshot if snapshot is None else snapshot,
         submitted_by=person(),
     )
@@ -205,7 +205,8 @@ def _workdir(asked: str | None) -> str:
         raise FolderError("the working directory no longer exists", hint="go to one that does") from None
 
 
-def _tags(words: tuple[str, ...]) -> tuple[str, ...]:
+def tags_of(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags that options name, each once."""
     tags = [tag.strip() for word in words for tag in word.split(",")]
     return tuple(dict.fromkeys(filter(None, tags)))
 
@@ -214,7 +215,12 @@ def _flat(groups: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(number for group in groups for number in group))
 
 
-def _variables(words: tuple[str, ...]) -> dict[str, str]:
+def variables_of(words: tuple[str, ...]) -> dict[str, str]:
+    """The variables that options name.
+
+    Raises:
+        UsageError: one is not understood, or is not set here.
+    """
     found = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -30,6 +30,7 @@ STATUS_OF: dict[type[errors.WhirrError], int] = {
     errors.Ambiguous: 409,
     errors.WrongOffset: 409,
     errors.IllegalTransition: 409,
+    errors.EditConflict: 409,
     errors.LeaseLost: 412,
     errors.TooLarge: 413,
     errors.TooMany: 429,
@@ -53,6 +54,11 @@ ERROR = {
                 "message": {"type": "string"},
                 "hint": {"type": ["string", "null"]},
                 "actual": {"type": "integer", "description": "Of wrong-offset: how many bytes are there"},
+                "at": {
+                    "type": "array",
+                    "items": {"type": "integer"},
+                    "description": "Of usage, where an expression is meant: from and to which character",
+                },
             },
         }
     },

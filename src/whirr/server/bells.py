@@ -105,6 +105,11 @@ class Bells:
         """How many workers listen."""
         return len(self._waiting)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server ends: whatever waits for something comes back."""
+        return self._closed.is_set()
+
     def start(self) -> None:
         """Begin to listen, in the running event loop."""
         loop = asyncio.get_running_loop()

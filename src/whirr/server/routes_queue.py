@@ -11,13 +11,14 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from whirr import jobrun, wire
+from whirr import jobrun, resubmission, wire
 from whirr.capture.redact import hide_arguments
 from whirr.errors import FolderError, TooLarge, UsageError
 from whirr.folder import PATCH, REQUIREMENTS
 from whirr.jsonio import write_atomic
 from whirr.local import LocalHub
 from whirr.model import Attempt, Job, JobSpec, JobStatus
+from whirr.resubmission import Changes
 from whirr.server.access import READ, SUBMIT, caller_of
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
@@ -29,6 +30,7 @@ STAGED_LIMIT = 16 << 20
 """Bytes of the files that a submission brings with it."""
 
 MOST = 1000
+MOST_PRIORITY = 10**6
 JobId = Annotated[int, Path(ge=1, le=2**53)]
 Limit = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
@@ -70,6 +72,19 @@ class Wish(NamedTuple):
     by: str = ""
 
 
+class Place(NamedTuple):
+    """The priority that a job is to have."""
+
+    priority: int
+
+
+class Again(NamedTuple):
+    """What is to be different when a job is submitted again, and who asks, as the client says."""
+
+    changes: Changes
+    by: str = ""
+
+
 class QueueState(NamedTuple):
     """The queue at this moment: jobs by state, and the clocks of ``Job.not_before`` and of UTC stamps."""
 
@@ -93,15 +108,16 @@ class Workers(NamedTuple):
 if TYPE_CHECKING:
     SubmissionBody: TypeAlias = BaseModel
     WishBody: TypeAlias = BaseModel
+    PlaceBody: TypeAlias = BaseModel
+    AgainBody: TypeAlias = BaseModel
 else:
     SubmissionBody, WishBody = schema(Submission), schema(Wish)
+    PlaceBody, AgainBody = schema(Place), schema(Again)
 
 
 def shown(job: Job) -> Job:
     """A job without its secrets."""
-    spec = job.spec
-    env = dict(pair.split("=", 1) for pair in hide_arguments([f"{name}={text}" for name, text in spec.env.items()]))
-    return job._replace(spec=spec._replace(argv=tuple(hide_arguments(spec.argv)), env=env))
+    return job._replace(spec=resubmission.shown(job.spec))
 
 
 @router.post("/jobs", dependencies=[SUBMIT], responses={200: {"model": schema(Submitted)}})
@@ -146,7 +162,8 @@ def _checked(spec: JobSpec) -> JobSpec:
         )
         if value is not None and not least <= value <= 10**9
     ]
-    if wrong or abs(spec.priority) > 10**6 or any(not 0 < need < 2**53 for need in (*spec.after, *spec.after_any)):
+    strange = [need for need in (*spec.after, *spec.after_any) if not 0 < need < 2**53]
+    if wrong or strange or abs(spec.priority) > MOST_PRIORITY:
         raise UsageError(f"{', '.join(wrong) or 'priority or a job to wait for'} is out of range")
     return spec
 
@@ -227,6 +244,53 @@ def retry(request: Request, job_id: JobId) -> Response:
     done = hub_of(request).retry(job_id)
     audit(request, "retry", job_id=job_id, status=str(done.status))
     return answer(shown(done))
+
+
+@router.post("/jobs/{job_id}/priority", dependencies=[SUBMIT], responses={200: {"model": schema(Job)}})
+def priority(request: Request, job_id: JobId, body: PlaceBody) -> Response:
+    """Give a queued job another place in the order."""
+    return answer(shown(moved(request, job_id, wire.record(Place, body.model_dump()).priority)))
+
+
+def moved(request: Request, job_id: int, wanted: int) -> Job:
+    """Give a queued job the priority that a caller wants for it.
+
+    Raises:
+        UsageError: no job can have that.
+        NotFound, IllegalTransition: as ``hub.reprioritise``.
+    """
+    if abs(wanted) > MOST_PRIORITY:
+        raise UsageError("priority is out of range", hint=f"from {-MOST_PRIORITY} to {MOST_PRIORITY}")
+    done = hub_of(request).reprioritise(job_id, wanted)
+    audit(request, "priority", job_id=job_id, priority=wanted)
+    return done
+
+
+@router.post("/jobs/{job_id}/again", dependencies=[SUBMIT], responses={200: {"model": schema(Submitted)}})
+def again(
+    request: Request,
+    job_id: JobId,
+    body: AgainBody,
+    idempotency_key: Annotated[str | None, Header(min_length=8, max_length=200)] = None,
+) -> Response:
+    """Submit a job again as a new one, with its code and packages, but for some changes."""
+    asked = wire.record(Again, body.model_dump())
+    done = submitted_again(request, job_id, asked.changes, asked.by, idempotency_key)
+    return answer(Submitted(shown(done), str(hub_of(request).run_dir(done.id))))
+
+
+def submitted_again(request: Request, job_id: int, changes: Changes, said: str, key: str | None) -> Job:
+    """Submit a job again for a caller, who says that he is ``said``.
+
+    Raises:
+        UsageError: the changes make no job that can be run.
+        NotFound: as ``hub.again``.
+    """
+    hub = hub_of(request)
+    _checked(resubmission.changed(hub.job(job_id).spec, changes, job_id))
+    done = hub.again(job_id, changes, who(request, said), key=key)
+    audit(request, "again", job_id=done.id, of=job_id, command=hide_arguments(done.spec.argv))
+    return done
 
 
 @router.get("/queue", dependencies=[READ], responses={200: {"model": schema(QueueState)}})

@@ -5,25 +5,33 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import orjson
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from whirr.catalog import FileEntry, RunDetail, RunPage, RunQuery
+from whirr import wire
+from whirr.annotations import Edit
+from whirr.catalog import FileEntry, Labels, RunDetail, RunPage, RunQuery
 from whirr.encode import INDEX, TIMESTAMP
 from whirr.folder import decode
 from whirr.progress import Progress
-from whirr.server.access import READ
-from whirr.server.app import answer, hub_of
+from whirr.server.access import READ, SUBMIT
+from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
 from whirr.server.sending import BLOCK, Asked, Part, Stream, blocks, is_unchanged, sent, tag_of
 from whirr.wire import API
 
 router = APIRouter(tags=["runs"])
+
+if TYPE_CHECKING:
+    EditBody: TypeAlias = BaseModel
+else:
+    EditBody = schema(Edit)
 
 MOST = 1000
 LONGEST_WAIT_S = 30.0
@@ -68,10 +76,11 @@ def runs(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
     cursor: str | None = None,
     glance: bool = False,
+    filter: str | None = None,
 ) -> Response:
     """Runs, newest first unless `sort` says otherwise. `cursor` gives the page after the one that answered it."""
     query = RunQuery(
-        tuple(status or ()), tuple(tag or ()), name, tuple(where or ()), sort, reverse, limit, cursor, glance
+        tuple(status or ()), tuple(tag or ()), name, tuple(where or ()), sort, reverse, limit, cursor, glance, filter
     )
     return answer(hub_of(request).runs.page(query))
 
@@ -104,6 +113,15 @@ def code_changes(request: Request, run_id: RunId) -> Response:
 def files(request: Request, run_id: RunId) -> Response:
     """All files of a run, by path."""
     return answer(Files(tuple(hub_of(request).runs.files(run_id))))
+
+
+@router.post("/runs/{run_id}/annotations", dependencies=[SUBMIT], responses={200: {"model": schema(Labels)}})
+def annotate(request: Request, run_id: RunId, body: EditBody) -> Response:
+    """Change the notes on a run, or its tags."""
+    edit = wire.record(Edit, body.model_dump())
+    labels = hub_of(request).runs.annotate(run_id, **edit._asdict())
+    audit(request, "annotate", run_id=run_id, tags=list(labels.tags), notes_changed=edit.notes is not None)
+    return answer(labels)
 
 
 @router.get(

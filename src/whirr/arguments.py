@@ -1,0 +1,91 @@
+"""What programs give to a client, looked at before anything is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from whirr.errors import NotFound, UsageError
+from whirr.paths import names_of
+
+
+@contextmanager
+def meant() -> Iterator[None]:
+    """What a caller gives that cannot be looked at is his mistake, not the server's.
+
+    Raises:
+        UsageError: something of the wrong kind was given.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"an argument is of the wrong kind: {error}") from error
+
+
+def text(name: str, value: Any) -> str:
+    """A text that is not empty.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name}={value!r} is no text")
+    return value
+
+
+def texts(name: str, values: Any) -> tuple[str, ...]:
+    """Texts.
+
+    Raises:
+        UsageError: there is something else among them, or only one text is given for all.
+    """
+    if isinstance(values, str | bytes) or not all(isinstance(value, str) for value in values):
+        raise UsageError(f"{name}={values!r} does not hold texts", hint='such as ["python", "train.py"]')
+    return tuple(values)
+
+
+def pairs(name: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Texts by texts.
+
+    Raises:
+        UsageError: there is something else among them.
+    """
+    texts(name, (*values.keys(), *values.values()))
+    return dict(values)
+
+
+def run_id(value: Any) -> str:
+    """The id of a run.
+
+    Raises:
+        UsageError, NotFound: it is none.
+    """
+    found = text("run_id", value)
+    if "/" in found or found.startswith("."):
+        raise NotFound(f"there is no run {found[:200]}", hint="whirr runs lists the runs there are")
+    return found
+
+
+def path(value: Any) -> str:
+    """A path below a run's folder. The server refuses what leads out of it; here it is refused before that.
+
+    Raises:
+        UsageError, NotFound: it is none.
+    """
+    with meant():
+        found = text("path", os.fspath(value))
+        names_of(found)
+        return found
+
+
+def number(value: Any) -> int:
+    """The number of a job.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise UsageError(f"{value!r} is not the number of a job", hint="such as result['job_id']")
+    return int(value)
