@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import QUICK, program, wait_until
+from helpers import QUICK, outputs, program, start, wait_until
 from memory_group import kernel_log_names_pids, memory_limit
 from queues import PYTHON, Queue, a_queue, told, whirr
 from repositories import git, write
@@ -388,3 +388,44 @@ def test_supervisors_that_cannot_start_cost_no_job(tmp_path: Path) -> None:
         (tmp_path / "broken").unlink()
         queue.completes(number)
         assert set(queue.outcomes(number)[:-1]) == {"requeued"}
+
+
+COUNTING = """
+import os, sys, time
+from pathlib import Path
+from whirr.connect import open_hub
+from whirr.executors.process import ProcessExecutor
+from whirr.worker import Options, Worker
+
+class Counting:
+    turns = 0
+
+    def __init__(self, hub):
+        self._hub = hub
+
+    def __getattr__(self, name):
+        return getattr(self._hub, name)
+
+    @property
+    def look_every_s(self):  # is asked for at every turn
+        self.turns += 1
+        return self._hub.look_every_s
+
+hub = Counting(open_hub(Path(os.environ["WHIRR_DIR"])))
+executor = ProcessExecutor()
+executor.adopt_orphans()
+since = time.monotonic()
+options = Options("counting", slots=1, idle_timeout_s=1)
+Worker(hub, executor, options, hub.queue, os.environ, lambda text: None).run()
+print(hub.turns, time.monotonic() - since)
+"""
+
+
+def test_a_worker_sleeps_while_its_job_runs_and_while_there_is_none(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        queue.submit("sleep", "1")
+        counting = start(
+            [sys.executable, program(tmp_path / "counting.py", COUNTING)], tmp_path, WHIRR_DIR=str(queue.hub.root)
+        )
+        turns, seconds = outputs(counting)[0].split()
+        assert int(turns) < 40 * (1 + float(seconds))

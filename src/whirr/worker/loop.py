@@ -30,6 +30,9 @@ REAP_EVERY_S = 0.5
 """How soon a dead worker of this machine is noticed, at the latest."""
 
 RENEW_EVERY_S = 10.0
+WAKING = ("look", "reap", "renew")
+"""What a worker wakes up for that has nothing else to do. All else that is done at times is done at one of these."""
+
 TROUBLE_PAUSE_S = 1.0
 CHECKOUT_PAUSE_S = 0.01
 LAST_REPORTS_S = 10.0
@@ -279,7 +282,7 @@ class Worker:
     def _pause(self) -> float:
         if self._jobs.reportable:
             return TROUBLE_PAUSE_S / 4
-        until = self._hold_until if self._look else min(self._due.values())
+        until = self._hold_until if self._look else min(self._due[what] for what in WAKING)
         pause = max(until - time.monotonic(), 0.0)
         return min(pause, CHECKOUT_PAUSE_S) if self._jobs.preparing else pause
 
