@@ -24,6 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="fault tests: many rounds, as long as it takes")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Beside each other run files, not their tests; those that break things on purpose run one after the other."""
+    if config.pluginmanager.hasplugin("dsession"):
+        for item in items:
+            group = "faults" if item.path.parent.name == "faults" else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def thorough(request: pytest.FixtureRequest) -> bool:
     """Whether a test is to take all the time it needs."""

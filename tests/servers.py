@@ -17,12 +17,11 @@ from hubs import Ticker
 
 from whirr.connect import open_hub
 from whirr.credentials import Credentials
+from whirr.dashboard.app import application
 from whirr.hub import Hub
 from whirr.local import LocalHub
 from whirr.model import Role
 from whirr.remote import RemoteHub
-from whirr.server.app import create_app
-from whirr.server.routers import routers
 from whirr.server.serve import Server, configured, open_socket
 from whirr.transport import Transport
 
@@ -30,10 +29,10 @@ WHIRR = str(Path(sys.executable).with_name("whirr"))
 
 
 @contextmanager
-def serving(hub: LocalHub) -> Iterator[str]:
-    """The address of a server of a hub: a thread behind a real socket."""
+def serving(hub: LocalHub, *, prefix: str = "") -> Iterator[str]:
+    """The address, without its path prefix, of a server of a hub: a thread behind a real socket."""
+    server = Server(configured(application(hub, prefix=prefix)))
     listening = open_socket("127.0.0.1", 0)
-    server = Server(configured(create_app(hub, routers())))
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
     thread.start()
     wait_until(lambda: server.started)

@@ -46,6 +46,11 @@ class Held:
             os.close(self._handle)
             raise
 
+    def tell(self, text: str) -> None:
+        """Say something to those who find the lock held."""
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, text.encode(), 0)
+
     def release(self, *, remove: bool = False) -> None:
         """Let go; ``remove`` also takes the file away, for a lock whose name is never used again."""
         if remove:
@@ -66,6 +71,11 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def told(path: Path) -> str:
+    """What the holder of a lock said last."""
+    return path.read_text(errors="replace").strip() if path.exists() else ""
 
 
 def is_dead(worker: WorkerInfo, queue: Path) -> bool | None:

@@ -67,7 +67,16 @@ class LocalTokens:
         with self._database.snapshot() as tx:
             row = tx.one("token", id=token_id)
         same = hmac.compare_digest(row["hash"] if row else NOBODY, _hash(secret))
-        if row is None or not same or row["revoked_at"] is not None:
+        return self._good(row) if row is not None and same else None
+
+    def holder(self, token_id: str) -> Token | None:
+        """The token of an id, for who has proved to hold it before; None where it is no longer good."""
+        with self._database.snapshot() as tx:
+            row = tx.one("token", id=token_id)
+        return self._good(row) if row is not None else None
+
+    def _good(self, row: Row) -> Token | None:
+        if row["revoked_at"] is not None:
             return None
         token = _token_of(row)
         return None if token.expires_at is not None and token.expires_at <= self._stamp() else token

@@ -114,7 +114,8 @@ def test_roles_open_what_is_theirs_and_nothing_else(
                 opened[role].add(f"{method} {path.removeprefix('/api/v1')}")
     changing = {role: {one for one in found if not one.startswith("get ")} for role, found in opened.items()}
     assert changing["read"] == {"post /code/known"}
-    for action in ("post /jobs", "post /jobs/{job_id}/cancel", "post /jobs/{job_id}/retry", "put /code/{tree}"):
+    jobs = [f"post /jobs/{{job_id}}/{what}" for what in ("cancel", "retry", "priority", "again")]
+    for action in ("post /jobs", *jobs, "put /code/{tree}"):
         assert action in changing["submit"]
         assert action not in changing["worker"]
     for action in ("put /workers/{worker_id}", "post /workers/{worker_id}/claim", "post /workers/{worker_id}/finish"):

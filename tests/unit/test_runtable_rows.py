@@ -292,5 +292,5 @@ class TestKeys:
             for number in range(4)
         ]
         assert list(proposed(rows_of(runs))) == ["val/acc", "val/loss", "train/loss", "lr", "model.depth", "seed"]
-        assert list(proposed(rows_of(runs[:1]))) == []
+        assert list(proposed(rows_of(runs[:1])))[:2] == ["val/acc", "val/loss"]  # of the only run whatever it has
         assert list(proposed(rows_of([]))) == []

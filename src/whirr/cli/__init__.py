@@ -34,6 +34,7 @@ COMMANDS = {
     "show": "Show one run: ending, config, summary, curves, files.",
     "note": "Show or write the notes on a run.",
     "tag": "Give a run tags, and take them off.",
+    "dashboard": "Show runs and queue in the browser.",
     "sync": "Send runs of this machine to a server.",
     "server": "Give many machines one queue and one place for runs.",
     "token": "Make, list and revoke the tokens of a server.",

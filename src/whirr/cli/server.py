@@ -30,6 +30,7 @@ LOCK = "server.lock"
 OUTAGE_S = 7200.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ADMIN = "admin"
+EXTRA = ("fastapi", "httptools", "jinja2", "numpy", "prometheus_client", "tsdownsample", "uvicorn")
 EXPOSED = (
     "warning: this address is open to the network without TLS. Whoever can read the network can read tokens, "
     "and with one run commands on every worker. Give --certfile and --keyfile, or --behind-proxy behind TLS."
@@ -80,7 +81,7 @@ def command(
     Whoever holds a token of role submit or admin runs commands on the workers: see docs/explanation/security.md.
     """
     gc.enable()
-    _need_extra()
+    need_extra("the server")
     from whirr.server.guard import hosts_of
     from whirr.server.observe import log_to_stderr
     from whirr.server.serve import Tls, check, open_socket, serve
@@ -104,6 +105,8 @@ def command(
         urls = addresses(host, listening.getsockname()[1], prefix, tls=tls is not None)
         hub.hold_leases()
         hub.inbox.sweep()
+        if lock is not None:
+            lock.tell(urls[0])
         _greet(hub, urls)
         if tls is None and not behind_proxy and not is_loopback(host):
             note(EXPOSED)
@@ -117,17 +120,21 @@ def command(
         hub.close()
 
 
-def _need_extra() -> None:
-    for name in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
+def need_extra(what: str) -> None:
+    """See that all is installed that a server imports.
+
+    Raises:
+        MissingExtra: something is not.
+    """
+    for name in EXTRA:
         if find_spec(name) is None:
-            raise MissingExtra(f"the server needs {name}", hint=how_to_install("server"))
+            raise MissingExtra(f"{what} needs {name}", hint=how_to_install("server"))
 
 
 def _app(hub: LocalHub, hosts: frozenset[str], prefix: str) -> FastAPI:
-    from whirr.server.app import create_app
-    from whirr.server.routers import routers
+    from whirr.dashboard.app import application
 
-    return create_app(hub, routers(), hosts=hosts, prefix=prefix)
+    return application(hub, hosts=hosts, prefix=prefix)
 
 
 def _alone(hub: LocalHub) -> Held:
@@ -162,7 +169,7 @@ def _greet(hub: LocalHub, urls: list[str]) -> None:
     credentials = Credentials()
     first = not any(token.role is Role.ADMIN for token in hub.tokens.all())
     server = hub.tokens.server_id()
-    note(f"whirr server at {urls[0]}, over {hub.root} ({hub.database.kind})")
+    note(f"whirr server at {urls[0]}, over {hub.root} ({hub.database.kind}); the dashboard is there too")
     try:
         if first:
             credentials.remember(server, urls, hub.tokens.create(ADMIN, Role.ADMIN))

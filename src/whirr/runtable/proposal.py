@@ -17,7 +17,10 @@ LAST = ("seed",)
 
 
 def proposed(rows: Rows) -> Iterator[str]:
-    """Keys in which the runs differ: results first, those on held out data before others, then the configuration."""
+    """Keys in which the runs differ, or that the only run has: results first, then the configuration.
+
+    Results on held out data come before others.
+    """
     results = _ranked(rows, ("summary", "metrics"))
     settings = _ranked(rows, ("config",))
     first = results[: max(MOST_RESULTS, MOST - len(settings))]
@@ -29,7 +32,7 @@ def _ranked(rows: Rows, rooms: tuple[str, ...]) -> list[str]:
     found: dict[str, tuple[float, int, int, str]] = {}
     for source in rows.known():
         column = rows.peek(source) if source.room in rooms else None
-        if column is not None and column.varies(rows.order):
+        if column is not None and (len(rows.order) == 1 or column.varies(rows.order)):
             name = name_of(rows, source)
             if not name.startswith(f"{source.room}."):  # what is hidden behind another key of that name is no column
                 found[name] = (*_rank(source), -rows.count(source), name)

@@ -1,4 +1,4 @@
-"""Who may do what: the check of tokens that every route but health stands behind."""
+"""Who may do what: the check of tokens and sessions that every route stands behind, but health and files of pages."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ FAILURES, WITHIN_S = 20, 60.0
 so that one that guesses, or a worker whose token was revoked, does not shut out the others behind the same address."""
 
 REQUESTS_PER_S, BURST = 2000.0, 4000.0
+SAFE = ("GET", "HEAD", "OPTIONS")
+PAGE_HEADER, PAGE = "X-Whirr", "page"
 
 
 class Gate:
@@ -93,6 +95,30 @@ def caller_of(request: Request) -> Token:
     return caller
 
 
+async def identify(request: Request) -> Token:
+    """Who sends a request: by its token, or by the session of a browser.
+
+    Raises:
+        Unauthenticated: nobody that is known.
+        AccessDenied: it wants to change something, and was not sent by a page of this server.
+        TooMany: as ``Gate.caller``.
+    """
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    token = text.strip() if scheme.lower() == "bearer" else ""
+    session = "" if token else request.cookies.get(request.app.state.sessions.cookie, "")
+    caller: Token = await request.app.state.gate.caller(token or session, address_of(request))
+    request.state.caller = caller
+    # A browser sends cookies for any page that makes it ask; no page of another server can send this header.
+    if session and request.method not in SAFE and request.headers.get(PAGE_HEADER) != PAGE:
+        raise AccessDenied(f"a session changes something only with the header {PAGE_HEADER}: {PAGE}")
+    return caller
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else ""
+
+
 class Needs:
     """Lets callers of these roles pass."""
 
@@ -101,15 +127,11 @@ class Needs:
 
     async def __call__(self, request: Request) -> None:
         """Raises Unauthenticated, AccessDenied or TooMany."""
-        gate: Gate = request.app.state.gate
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        address = request.client.host if request.client else ""
-        token = await gate.caller(text.strip() if scheme.lower() == "bearer" else "", address)
-        request.state.caller = token
-        if token.role not in self.roles:
+        caller = await identify(request)
+        if caller.role not in self.roles:
             wanted = " or ".join(sorted(self.roles))
             raise AccessDenied(
-                f"the token {token.name} has the role {token.role}", hint=f"this takes one of role {wanted}"
+                f"the token {caller.name} has the role {caller.role}", hint=f"this takes one of role {wanted}"
             )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, cast
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,10 +16,13 @@ from starlette.requests import ClientDisconnect
 import whirr
 from whirr import errors, wire
 from whirr.local import LocalHub
+from whirr.model import Token
 from whirr.server.access import Gate, caller_of
 from whirr.server.bells import Bells
+from whirr.server.events import Events
 from whirr.server.guard import Guard
 from whirr.server.observe import LOG, Meters, Observer, keep_audit
+from whirr.server.sessions import MARK, Sessions, read_key
 
 STATUS_OF: dict[type[errors.WhirrError], int] = {
     errors.UsageError: 400,
@@ -39,9 +42,13 @@ STATUS_OF: dict[type[errors.WhirrError], int] = {
 }
 """What an error is in HTTP; of the classes an error belongs to the first that stands here counts."""
 
+Missing: TypeAlias = Callable[[Request], Awaitable[Response]]
+
 CODES = {400: "usage", 404: "not-found", 405: "usage", 413: "too-large", 422: "usage"}
 NOTHING = "there is nothing at this path; is the prefix of the server right?"
-QUIET = frozenset(("/health", "/ready", "/metrics", f"{wire.API}/workers/{{worker_id}}/renew"))
+QUIET = frozenset(
+    ("/health", "/ready", "/metrics", f"{wire.API}/workers/{{worker_id}}/renew", "/static/{version}/{path:path}")
+)
 ERROR = {
     "type": "object",
     "required": ["error"],
@@ -66,15 +73,29 @@ ERROR = {
 
 
 def create_app(
-    hub: LocalHub, routers: Sequence[APIRouter], *, hosts: frozenset[str] = frozenset("*"), prefix: str = ""
+    hub: LocalHub,
+    routers: Sequence[APIRouter],
+    *,
+    hosts: frozenset[str] = frozenset("*"),
+    prefix: str = "",
+    owner: Token | None = None,
+    version: str = "",
+    missing: Missing | None = None,
 ) -> FastAPI:
     """The application over a hub.
 
     Args:
         hosts: the names by which it may be called (``guard.hosts_of``).
         prefix: the path under which it lies.
+        owner: who signs in by a link, as in ``Sessions``.
+        version: of the pages; those that are open load themselves anew when it is another.
+        missing: answers a browser that asks for a page that there is not.
     """
-    bells, meters = Bells(hub), Meters()
+    bells, events, meters = Bells(hub), Events(hub, version), Meters()
+    sessions = Sessions(read_key(hub.queue), hub.tokens.server_id(), hub.tokens.holder, owner=owner)
+
+    def known(text: str) -> Token | None:
+        return sessions.check(text) if text.startswith(MARK) else hub.tokens.check(text)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,13 +103,15 @@ def create_app(
         try:
             yield
         finally:
+            await events.stop()
             await bells.stop()
 
     app = FastAPI(
         title="whirr", version=whirr.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    app.state.hub, app.state.bells, app.state.meters = hub, bells, meters
-    app.state.gate = Gate(hub.tokens.check)
+    app.state.hub, app.state.bells, app.state.events, app.state.meters = hub, bells, events, meters
+    app.state.gate, app.state.sessions, app.state.prefix = Gate(known), sessions, prefix
+    app.state.missing = missing
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(errors.WhirrError, _told)
@@ -123,11 +146,15 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return _plain(422, f"{where}: {first.get('msg', 'it cannot be understood')}")
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     told = cast(HTTPException, error)
     if isinstance(told.__cause__, errors.WhirrError):  # raised while FastAPI read the body
-        return await _told(_, told.__cause__)
+        return await _told(request, told.__cause__)
     nothing = told.status_code == 404  # of the routing itself: routes raise NotFound
+    if nothing and "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(wire.API):
+        missing: Missing | None = request.app.state.missing
+        if missing is not None:
+            return await missing(request)
     found = _plain(told.status_code, NOTHING if nothing else str(told.detail))
     found.headers.update(told.headers or {})
     return found

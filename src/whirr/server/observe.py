@@ -28,8 +28,9 @@ SAFE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
 )
-"""For a browser that is shown an answer: it is data, never a page."""
+"""For a browser that is shown an answer: it is data, never a page, unless the answer itself says otherwise."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -92,12 +93,16 @@ class Unhurried(logging.Handler):
         super().close()
 
 
-def log_to_stderr(*, as_json: bool) -> logging.Handler:
-    """Send what the server logs to stderr, until the handler is closed."""
+def log_to_stderr(*, as_json: bool, requests: bool = True) -> logging.Handler:
+    """Send what the server logs to stderr, until the handler is closed.
+
+    Args:
+        requests: also what went well.
+    """
     handler = Unhurried()
     handler.setFormatter(JsonLines() if as_json else PlainLines())
     LOG.handlers[:] = [handler]
-    LOG.setLevel(logging.INFO)
+    LOG.setLevel(logging.INFO if requests else logging.WARNING)
     LOG.propagate = False
     errors = logging.getLogger("uvicorn.error")
     errors.handlers[:] = [handler]
@@ -138,6 +143,7 @@ class Meters:
         self.jobs = Gauge("whirr_jobs", "Jobs in each state.", ("status",), registry=here)
         self.workers = Gauge("whirr_workers", "Workers, by whether they are there.", ("health",), registry=here)
         self.bells = Gauge("whirr_bells", "Workers that listen.", registry=here)
+        self.pages = Gauge("whirr_pages", "Browsers that listen.", registry=here)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -178,7 +184,9 @@ class Observer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *SAFE_HEADERS, (b"x-request-id", request_id.encode())]
+                told = {name for name, _ in message["headers"]}
+                safe = [header for header in SAFE_HEADERS if header[0] not in told]
+                message["headers"] = [*message["headers"], *safe, (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:

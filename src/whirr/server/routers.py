@@ -1,4 +1,4 @@
-"""All routes."""
+"""All routes of the interface for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ API_ROUTES = (routes_server, routes_queue, routes_workers, routes_runs, routes_i
 
 
 def routers() -> tuple[APIRouter, ...]:
-    """The routers of the application."""
+    """The routers of health and of the API."""
     api = APIRouter(prefix=wire.API)
     for module in API_ROUTES:
         api.include_router(module.router)

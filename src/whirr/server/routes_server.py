@@ -73,6 +73,7 @@ def metrics(request: Request) -> Response:
     """Metrics for Prometheus."""
     hub, meters = hub_of(request), request.app.state.meters
     _read(meters, hub.counts(), [str(seen.health) for seen in look(hub).workers], bells_of(request).count)
+    meters.pages.set(request.app.state.events.count)
     return Response(meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -76,12 +76,12 @@ async def sent(file: BinaryIO, path: str, asked: Asked) -> Response:
             await _growth(file.fileno(), int(wanted[1]), asked.wait_s)
         status = os.fstat(file.fileno())
         headers = _headers(status, path)
-        if asked.if_match and not _same(asked.if_match, path, status):
+        if asked.if_match and not is_same(asked.if_match, path, status):
             replaced = NotFound(f"{path} was replaced while it was read", hint="read it again")
             return answer(error_as_dict(replaced), 412)
         if asked.if_none_match and _is_among(headers["ETag"], asked.if_none_match):
             return Response(status_code=304, headers=headers)
-        if asked.if_range and not _same(asked.if_range, path, status):
+        if asked.if_range and not is_same(asked.if_range, path, status):
             wanted = None
         size = status.st_size
         part = _part(wanted, size) if wanted else Part(0, size)
@@ -134,7 +134,7 @@ def _is_among(tag: str, tags: str) -> bool:
     return any(one.strip().removeprefix("W/") in (tag, "*") for one in tags.split(","))
 
 
-def _same(tag: str, path: str, status: os.stat_result) -> bool:
+def is_same(tag: str, path: str, status: os.stat_result) -> bool:
     """Whether a tag is of this file as it is, or, of one that only grows, as it was before it grew."""
     now, parts = tag_of(status), tag.strip().strip('"').split("-")
     if tag.strip() in (now, "*"):
