@@ -13,7 +13,8 @@ from benchmarks.measure import EFFORTS, HEADING, rows_of
 TRACKING = ("log", "imports", "init", "whole", "read", "listing", "memory", "loop", "sampler", "peer")
 QUEUE = ("start", "throughput", "claim", "submit", "snapshot", "queue_peer")
 SERVER = ("server_start", "server_submit", "server_idle", "ship", "server_list")
-PARTS = TRACKING + QUEUE + SERVER
+DASHBOARD = ("dashboard",)
+PARTS = TRACKING + QUEUE + SERVER + DASHBOARD
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -31,7 +31,7 @@ from whirr.connect import open_hub
 from whirr.local import LocalHub
 from whirr.model import Role
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -68,7 +68,7 @@ def chromium_path() -> str:
     """Where Chromium is. Without it the test is skipped; under CI, whose `scripts/test` installs it, it fails."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if found is None:
-        absent = "no Chromium on this machine, and it could not be installed: apt-get install chromium"
+        absent = "no Chromium on this machine, and it could not be installed: apt-get install chromium-headless-shell"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(absent)
     return found
 

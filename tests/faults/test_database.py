@@ -79,8 +79,8 @@ connection.execute("COMMIT")
 """,
     "interrupted": """
 db = schema.connect(sys.argv[1])
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     with db.transaction() as tx:
         pass
 except KeyboardInterrupt:

@@ -31,6 +31,7 @@ ROWS = {
     "server_idle": ["200 idle workers"],
     "ship": ["append a line", "until it is there", "artifact; limit", "log; limit"],
     "server_list": ["of 50 runs from the server"],
+    "dashboard": ["first chart, cold", "all 5 charts", "while hovering", "sort a table of", "filter a table of"],
 }
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +21,10 @@ ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 @contextmanager
 def watch(place: Path, *words: str, rows: int = 24, columns: int = 80) -> Iterator[pexpect.spawn]:
     environ = {**os.environ, "TERM": "xterm-256color"}
-    command = [*WHIRR[1:], "watch", "--interval", "0.1", *words]
-    child = pexpect.spawn(
-        sys.executable, command, cwd=place, env=environ, dimensions=(rows, columns), encoding="utf-8", timeout=60
-    )
+    # pexpect sets the size of the terminal beside the program, which may have looked already.
+    sized = ["-c", f'stty rows {rows} columns {columns} && exec "$@"', "sh"]
+    command = [*sized, *WHIRR, "watch", "--interval", "0.1", *words]
+    child = pexpect.spawn("sh", command, cwd=place, env=environ, encoding="utf-8", timeout=60)
     try:
         yield child
     finally:
