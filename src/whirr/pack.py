@@ -52,7 +52,6 @@ def read_pack(path: Path) -> dict[str, Packed]:
 
 def write_pack(path: Path, records: dict[str, Packed]) -> bool:
     """Replace a pack atomically (the last of several writers wins); False where it cannot be written."""
-    body = b"".join(record.data for record in records.values())
     header = orjson.dumps(
         {
             "names": list(records),
@@ -63,7 +62,8 @@ def write_pack(path: Path, records: dict[str, Packed]) -> bool:
     )
     try:
         path.parent.mkdir(exist_ok=True)
-        write_atomic(path, len(header).to_bytes(8, "little") + header + body)
+        size = len(header).to_bytes(8, "little")
+        write_atomic(path, b"".join((size, header, *(record.data for record in records.values()))))
     except OSError:
         return False
     return True
