@@ -23,7 +23,7 @@ import orjson
 from whirr.derive import Derived, State, ends, problems_of, signature_of, summarise, unread
 from whirr.errors import Ambiguous, FolderError, NotFound
 from whirr.folder import CACHE, RUNS, judge
-from whirr.pack import Packed, read_pack, write_pack
+from whirr.pack import Packed, packed_json, read_pack, write_pack
 from whirr.records import SEEN, UNKNOWN, documents_signature, read_record
 
 FORMAT = 2
@@ -229,7 +229,7 @@ class RunIndex:
         metrics, grown = summarise(path, state, unchanged=known == signature)
         if grown is not None and (grown or state):
             readable = not any(known["error"] for known in grown.values())
-            self._packed[entry.id] = Packed(signature if readable else UNSETTLED, "", orjson.dumps(grown))
+            self._packed[entry.id] = Packed(signature if readable else UNSETTLED, "", packed_json(grown))
             self._metrics_changed = True
         return Logged(metrics, problems_of(state if grown is None else grown))
 

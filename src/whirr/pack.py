@@ -30,6 +30,11 @@ class Packed(NamedTuple):
     data: bytes | memoryview
 
 
+def packed_json(record: object) -> bytes:
+    """A record as JSON to be kept. What orjson gives lies in a buffer of 4 KiB: too much where there are many."""
+    return bytes(memoryview(orjson.dumps(record)))
+
+
 def read_pack(path: Path) -> dict[str, Packed]:
     """The records of a pack by name; empty when there is none or it is cut off.
 

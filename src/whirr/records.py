@@ -12,7 +12,7 @@ from whirr import clock
 from whirr.annotations import ANNOTATIONS, annotations_of
 from whirr.folder import CONFIG, FURTHER_WRITER, META, checked
 from whirr.jsonio import plain_file
-from whirr.pack import Packed
+from whirr.pack import Packed, packed_json
 
 UNKNOWN = "unknown"
 """The status word of a run whose ``meta.json`` cannot be read."""
@@ -64,7 +64,7 @@ def read_record(folder: str, signature: int) -> Packed:
         record["cause"].pop("traceback", None)
     _read_others(folder, record, problems)
     record |= {"problems": problems, SEEN: seen}
-    return Packed(signature, record.get("started_at") or _changed_at(folder), orjson.dumps(record))
+    return Packed(signature, record.get("started_at") or _changed_at(folder), packed_json(record))
 
 
 def own_tags(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from run_folders import LONG_AGO, meta_of, settle, write_rows, write_run
 from whirr.errors import Ambiguous, FolderError, NotFound
 from whirr.index import MANY, RunIndex
 from whirr.jsonio import dumps, write_atomic
+from whirr.pack import packed_json
 from whirr.process import identity
 
 
@@ -371,3 +373,13 @@ def test_more_runs_than_one_reader_reads(tmp_path: Path) -> None:
     for _ in range(2):
         runs = RunIndex(tmp_path).runs()
         assert {run.id: run.name for run in runs} == {f"r{number}": f"name-{number}" for number in range(MANY + 1)}
+
+
+def test_records_that_are_kept_take_no_more_memory_than_they_are_long() -> None:
+    tracemalloc.start()
+    try:
+        kept = [packed_json({"number": number, "text": "x" * 300}) for number in range(1000)]
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * sum(map(len, kept))
