@@ -20,7 +20,8 @@ ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
 @contextmanager
 def watch(place: Path, *words: str, rows: int = 24, columns: int = 80) -> Iterator[pexpect.spawn]:
-    environ = {**os.environ, "TERM": "xterm-256color"}
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environ["TERM"] = "xterm-256color"
     # pexpect sets the size of the terminal beside the program, which may have looked already.
     sized = ["-c", f'stty rows {rows} columns {columns} && exec "$@"', "sh"]
     command = [*sized, *WHIRR, "watch", "--interval", "0.1", *words]
