@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pandas
 import polars
 import pytest
@@ -219,3 +220,12 @@ def test_the_folder_in_force_and_the_server_of_the_environment(root: Path, monke
     assert len(query.runs(frame=None)) == 3
     monkeypatch.setenv("WHIRR_SERVER_URL", "http://127.0.0.1:1")
     assert len(query.runs(dir=root, frame=None)) == 3
+
+
+def test_arrays_become_rows_of_plain_values() -> None:
+    masked = numpy.ma.MaskedArray([1.0, 2.0], [False, True])
+    texts = numpy.ma.MaskedArray(numpy.array(["x", "y"], object))
+    assert frames.Plain().part({"loss": masked, "phase": texts}) == [
+        {"loss": 1.0, "phase": "x"},
+        {"loss": None, "phase": "y"},
+    ]

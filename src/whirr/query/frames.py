@@ -70,9 +70,10 @@ class Plain:
         """The rows as they are."""
         return list(rows)
 
-    def part(self, columns: Columns) -> Any:
-        """Never asked for."""
-        raise NotImplementedError
+    def part(self, columns: Columns) -> list[Row]:
+        """The rows of arrays; what is masked is None."""
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def joined(self, parts: Sequence[Any], first: Sequence[str]) -> list[Row]:
         """The rows of all parts."""
