@@ -6,14 +6,18 @@ it, after a part of it, or between the server's work and the answer.
 
 from __future__ import annotations
 
+import fcntl
 import random
 import socket
 import struct
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+
+from helpers import wait_until
 
 HEAD_END = b"\r\n\r\n"
 BLOCK = 1 << 16
@@ -109,6 +113,10 @@ class Connection:
                 self.client.sendall(block)
         with suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)
+
+    def delivered(self) -> None:
+        """Wait until all that was sent has arrived at the client's side: a reset drops what has not."""
+        wait_until(lambda: not fcntl.ioctl(self.client, termios.TIOCOUTQ, b"\0" * 4).strip(b"\0"))
 
     def reset(self) -> None:
         """Break the client's connection."""

@@ -343,6 +343,7 @@ def test_a_download_that_breaks_goes_on_where_it_was(
             while left > 0 and (block := upstream.recv(65536)):
                 connection.client.sendall(block)
                 left -= len(block)
+        connection.delivered()
         raise faulty_proxy.Broken
 
     proxy.fault = broken_off

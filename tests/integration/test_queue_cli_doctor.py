@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,23 @@ def test_a_dead_worker(place: Path) -> None:
 
 
 def test_a_stopped_worker_is_unseen(place: Path) -> None:
-    with worker(place) as process:
+    def stopped_and_long_ago() -> bool:
         process.send_signal(signal.SIGSTOP)
         try:
-            with sqlite3.connect(place / ".whirr" / "queue" / "queue.db") as database:
-                database.execute("UPDATE workers SET seen_at = '2026-01-01T00:00:00.000000Z'")
-            database.close()
+            database.execute("UPDATE workers SET seen_at = '2026-01-01T00:00:00.000000Z'")
+        except sqlite3.OperationalError:  # stopped in the middle of a transaction
+            process.send_signal(signal.SIGCONT)
+            return False
+        return True
+
+    with (
+        worker(place) as process,
+        closing(
+            sqlite3.connect(place / ".whirr" / "queue" / "queue.db", timeout=0.2, isolation_level=None)
+        ) as database,
+    ):
+        try:
+            wait_until(stopped_and_long_ago)
             assert "not seen for " in about(findings(place, code=1), "workers")[-1]
             assert "worker not seen for " in ask("status", cwd=place).out
         finally:
