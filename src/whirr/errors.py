@@ -124,6 +124,12 @@ class StoreError(WhirrError):
     code = "store"
 
 
+class CommitUnknown(StoreError):
+    """The connection to the queue's database was lost while a change was being committed: it may have been made."""
+
+    code = "commit-unknown"
+
+
 class SchemaTooNew(StoreError):
     """The queue's database was written by a newer whirr than this one."""
 

@@ -19,7 +19,7 @@ from whirr.annotations import ANNOTATIONS
 from whirr.capture.redact import hide_arguments
 from whirr.errors import FolderError
 from whirr.folder import ATTEMPTS, CONFIG, META, PATCH, REQUIREMENTS, attempt_folder, result_name
-from whirr.jsonio import dumps, read_document, write_atomic
+from whirr.jsonio import dumps, read_document, write_atomic, write_plain
 from whirr.model import CauseKind, Decision, Job, JobStatus, Outcome, WorkerInfo
 
 ABOUT_SUBMISSION = (CONFIG, REQUIREMENTS, PATCH, ATTEMPTS, ANNOTATIONS)
@@ -31,14 +31,14 @@ JOB_FOLDER = re.compile(r"job-(\d+)")
 
 
 def write_queued(folder: Path, job: Job) -> None:
-    """Write ``meta.json`` and ``config.json`` of a job that was submitted.
+    """Write ``meta.json`` and ``config.json`` of a job that was submitted, into a folder that nobody looks into yet.
 
     Raises:
         FolderError: they cannot be written.
     """
     with _told(folder):
-        write_atomic(folder / CONFIG, dumps(dict(job.spec.config)))
-        write_atomic(folder / META, dumps(_queued(job)))
+        write_plain(folder / CONFIG, dumps(dict(job.spec.config)))
+        write_plain(folder / META, dumps(_queued(job)))
 
 
 def _queued(job: Job) -> dict[str, Any]:

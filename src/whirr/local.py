@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from whirr import clock, jobrun
 from whirr.codestore import LocalCode
-from whirr.errors import FolderError, IllegalTransition, StoreError
+from whirr.errors import IllegalTransition
 from whirr.folder import RUNS
 from whirr.hub import Bell
 from whirr.intake import LocalInbox
@@ -19,9 +18,9 @@ from whirr.needs import no_such_job, only
 from whirr.resubmission import Changes, changed
 from whirr.store.database import Database, Row, Transaction
 from whirr.store.rows import attempt_of, cause_text, job_of, spec_text
+from whirr.submitting import Submission, Submitter
 from whirr.tokens import LocalTokens
 
-STAGING = ".submit-"
 ALL = 2**31 - 1
 NEWEST = 2**62
 LOOK_EVERY_S = 2.0
@@ -53,6 +52,7 @@ class LocalHub(Leasing):
         self.outage_s = outage_s
         self.locks: Path | None = self.queue
         self.runs = LocalRuns(self.root)
+        self._submitter = Submitter(self.root / RUNS, database, self._needs, self.run_dir, stamp)
         self.inbox = LocalInbox(self.root, database)
         self.code = LocalCode(self.root)
         self.tokens = LocalTokens(database, stamp)
@@ -60,78 +60,19 @@ class LocalHub(Leasing):
     # Submitting
 
     def staging_folder(self) -> Path:
-        folder = self.root / RUNS / f"{STAGING}{os.urandom(6).hex()}"
-        try:
-            folder.mkdir()
-        except OSError as error:
-            raise FolderError(f"cannot write into {folder.parent}: {error.strerror}", hint="make room") from None
-        return folder
+        return self._submitter.staging_folder()
 
     def submit(self, spec: JobSpec, staging: Path | None = None, *, key: str | None = None) -> Job:
-        folder = staging or self.staging_folder()
-        there = False
+        (done,) = self.submit_all([Submission(spec, staging, key)])
+        if isinstance(done, Exception):
+            raise done
+        return done
 
-        def work(tx: Transaction) -> Job:
-            nonlocal folder, there
-            if key is not None and (row := tx.one("job_of_submission", submission=key)) is not None:
-                there = True
-                return job_of(row)
-            job = self._insert(tx, spec, key)
-            jobrun.write_queued(folder, job)
-            if job.status is not JobStatus.QUEUED:
-                jobrun.mark(folder, job)
-            os.rename(folder, self.run_dir(job.id))
-            folder = self.run_dir(job.id)
-            tx.notify("jobs")
-            return job
-
-        try:
-            job = self._once(work, key)
-        except BaseException:
-            jobrun.remove(folder)
-            raise
-        if there:
-            jobrun.remove(folder)
+    def submit_all(self, submissions: Sequence[Submission]) -> list[Job | Exception]:
+        """Queue several jobs at once: of each its job, or why there is none."""
+        done = self._submitter.submit(submissions)
         self.ring()
-        return job
-
-    def _once(self, work: Callable[[Transaction], Job], key: str | None) -> Job:
-        """Two that send the same submission at once clash in the database; then the second finds the first's job."""
-        try:
-            return self.database.retry(work, durable=True)
-        except StoreError:
-            if key is None or self._submitted(key) is None:
-                raise
-            return self.database.retry(work, durable=True)
-
-    def _submitted(self, key: str) -> Row | None:
-        with self.database.snapshot() as tx:
-            return tx.one("job_of_submission", submission=key)
-
-    def _insert(self, tx: Transaction, spec: JobSpec, key: str | None) -> Job:
-        needs = {**dict.fromkeys(spec.after_any, "ended"), **dict.fromkeys(spec.after, "completed")}
-        for need in sorted(needs):  # one that ends at this moment ends before or after this, never unseen
-            self._found(tx.one("lock_job", id=need), need)
-        columns = {
-            "spec": spec_text(spec),
-            "workdir": spec.workdir.encode("utf-8", "backslashreplace").decode(),
-            "snapshot": int(spec.snapshot),
-            "submission": key,
-            "priority": spec.priority,
-            "gpus": spec.gpus,
-            "blocked": 0,
-            "submitted_at": self._stamp(),
-        }
-        job_id: int = only(tx.one("insert_job", **columns))["id"]
-        if self.run_dir(job_id).exists():  # the database was deleted, or a submission was killed half-way
-            tx.run("delete_job", id=job_id)
-            tx.run("skip_ids", id=jobrun.highest(self.root / RUNS))
-            job_id = only(tx.one("insert_job", **columns))["id"]
-        for tag in dict.fromkeys(spec.tags):
-            tx.run("insert_tag", job_id=job_id, tag=tag)
-        for need, what in needs.items():
-            tx.run("insert_dependency", job_id=job_id, needs=need, what=what)
-        return self._needs.look(tx, job_id)
+        return done
 
     # Looking
 

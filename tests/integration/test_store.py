@@ -339,6 +339,56 @@ def test_threads_that_commit_together_get_each_its_own(db: Database) -> None:
     assert amounts(db) == {f"{number}": number for number in range(60) if number % 3 == 2}
 
 
+def test_what_is_done_together_is_committed_together_but_for_what_fails(db: Database) -> None:
+    def adding(number: int) -> Callable[[Transaction], int]:
+        def add_one(tx: Transaction) -> int:
+            seen = len(tx.all("things"))  # also what the others before it have done
+            tx.run("add_plain", name=f"{number}", amount=seen)
+            if number == 2:
+                raise LookupError("no 2")
+            if number == 3:
+                with suppress(StoreError):
+                    tx.run("add_plain", name=None, amount=0)
+            assert amounts_elsewhere() == {}
+            return number
+
+        return add_one
+
+    def amounts_elsewhere() -> dict[str, int]:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(amounts, db).result(10)
+
+    shares = db.together([adding(number) for number in range(5)])
+    assert [share.result() for share in (shares[0], shares[1], shares[4])] == [0, 1, 4]
+    assert isinstance(shares[2].error, LookupError)
+    assert isinstance(shares[3].error, StoreError)
+    assert amounts(db) == {"0": 0, "1": 1, "4": 2}
+    assert db.together([]) == []
+
+
+def test_of_works_done_together_one_that_clashed_is_done_again(db: Database) -> None:
+    add(db, "a", "b")
+    both_hold_one = threading.Barrier(2) if db.kind == "postgresql" else threading.Barrier(1)
+    first_time = threading.local()
+
+    def raise_both(order: tuple[int, int]) -> None:
+        def first(tx: Transaction) -> None:
+            tx.run("raise", id=order[0], by=1)
+
+        def second(tx: Transaction) -> None:
+            if not hasattr(first_time, "over"):
+                first_time.over = True
+                both_hold_one.wait(10)
+            tx.run("raise", id=order[1], by=1)
+
+        for share in db.together([first, second]):
+            share.result()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(raise_both, [(1, 2), (2, 1)]))
+    assert amounts(db) == {"a": 2, "b": 2}
+
+
 FORKING = """
 import os, sys
 from pathlib import Path

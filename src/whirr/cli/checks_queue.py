@@ -17,9 +17,10 @@ from whirr.executors.sweep import clear, find_all
 from whirr.fleet import Fleet, Health
 from whirr.folder import CODE, OUTPUT, QUEUE, RUNS
 from whirr.hub import Hub
-from whirr.local import STAGING, LocalHub
+from whirr.local import LocalHub
 from whirr.locks import WORKERS, attempt_lock, is_held
 from whirr.model import JobStatus
+from whirr.submitting import STAGING
 from whirr.worker.reaper import leftovers, reap
 from whirr.worker.task import prefix
 

@@ -23,6 +23,7 @@ from whirr.server.events import Events
 from whirr.server.guard import Guard
 from whirr.server.observe import LOG, Meters, Observer, keep_audit
 from whirr.server.sessions import MARK, Sessions, read_key
+from whirr.server.together import Submissions
 
 STATUS_OF: dict[type[errors.WhirrError], int] = {
     errors.UsageError: 400,
@@ -91,7 +92,7 @@ def create_app(
         version: of the pages; those that are open load themselves anew when it is another.
         missing: answers a browser that asks for a page that there is not.
     """
-    bells, events, meters = Bells(hub), Events(hub, version), Meters()
+    bells, events, meters, submissions = Bells(hub), Events(hub, version), Meters(), Submissions(hub)
     sessions = Sessions(read_key(hub.queue), hub.tokens.server_id(), hub.tokens.holder, owner=owner)
 
     def known(text: str) -> Token | None:
@@ -105,11 +106,13 @@ def create_app(
         finally:
             await events.stop()
             await bells.stop()
+            submissions.close()
 
     app = FastAPI(
         title="whirr", version=whirr.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.hub, app.state.bells, app.state.events, app.state.meters = hub, bells, events, meters
+    app.state.submissions = submissions
     app.state.gate, app.state.sessions, app.state.prefix = Gate(known), sessions, prefix
     app.state.missing = missing
     for router in routers:

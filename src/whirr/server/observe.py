@@ -18,12 +18,13 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from whirr import clock, wire
+from whirr import clock
 
 LOG = logging.getLogger("whirr.server")
 AUDIT = "audit.jsonl"
+ENCODER = json.JSONEncoder(default=str)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-QUEUED_LINES, LAST_LINES_S = 10_000, 1.0
+QUEUED_LINES, LINES_AT_ONCE, LAST_LINES_S = 10_000, 100, 1.0
 SAFE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
@@ -44,7 +45,7 @@ class JsonLines(logging.Formatter):
         about |= {"event": record.getMessage(), **getattr(record, "about", {})}
         if record.exc_info:
             about["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(about, default=str)
+        return ENCODER.encode(about)
 
 
 class PlainLines(logging.Formatter):
@@ -66,29 +67,34 @@ class Unhurried(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: queue.Queue[str | None] = queue.Queue(QUEUED_LINES)
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="whirr-log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the line."""
-        try:
-            self._lines.put_nowait(self.format(record))
-        except queue.Full:
+        if self._lines.qsize() < QUEUED_LINES:
+            self._lines.put(self.format(record))
+        else:
             self._dropped += 1
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        over = False
+        while not over:
+            lines = [self._lines.get()]
+            while len(lines) < LINES_AT_ONCE and not self._lines.empty():
+                lines.append(self._lines.get())
+            over = None in lines
             missing, self._dropped = self._dropped, 0
+            told = [line for line in lines if line is not None] + [f"({missing} lines were left out)"] * bool(missing)
             with suppress(OSError, ValueError):  # stderr is gone; the server goes on
-                sys.stderr.write(f"{line}\n" + (f"({missing} lines were left out)\n" if missing else ""))
+                sys.stderr.write("".join(f"{line}\n" for line in told))
                 sys.stderr.flush()
 
     def close(self) -> None:
         """Write what is queued, unless that takes long."""
-        with suppress(queue.Full):
-            self._lines.put(None, timeout=LAST_LINES_S)
+        self._lines.put(None)
         self._thread.join(LAST_LINES_S)
         super().close()
 
@@ -123,7 +129,7 @@ def keep_audit(root: Path, about: dict[str, Any]) -> None:
         OSError: it cannot be written.
     """
     LOG.info("audit", extra={"about": about})
-    line = json.dumps({"time": clock.stamp(), **about}, default=str) + "\n"
+    line = ENCODER.encode({"time": clock.stamp(), **about}) + "\n"
     handle = os.open(root / AUDIT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(handle, line.encode())
@@ -202,7 +208,7 @@ class Observer:
             self._note(scope, status or 500, time.perf_counter() - began, received, request_id)
 
     def _note(self, scope: Scope, status: int, seconds: float, received: int, request_id: str) -> None:
-        route = _route_of(scope)
+        route: str = getattr(scope.get("route"), "path", "none")
         self._meters.requests.labels(scope["method"], route, status).inc()
         self._meters.seconds.labels(route).observe(seconds)
         self._meters.received.inc(received)
@@ -213,13 +219,6 @@ class Observer:
         about: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:500], "status": status}
         about |= {"ms": round(seconds * 1000, 1), "caller": caller, "client": client, "request_id": request_id}
         tell("request", **about)
-
-
-def _route_of(scope: Scope) -> str:
-    """The path of the route that a request led to; of a router within another FastAPI may give the inner part only."""
-    path: str = getattr(scope.get("route"), "path", "none")
-    inner = path.startswith("/") and scope["path"].startswith(wire.API) and not path.startswith(wire.API)
-    return wire.API + path if inner else path
 
 
 def _id_of(scope: Scope) -> str:

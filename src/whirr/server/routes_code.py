@@ -18,7 +18,7 @@ from whirr.server.access import READ, SUBMIT, WORK
 from whirr.server.app import answer, hub_of
 from whirr.server.schemas import schema
 
-router = APIRouter(tags=["code"])
+router = APIRouter(prefix=wire.API, tags=["code"])
 
 BLOCK = 2**18
 MOST = 2000

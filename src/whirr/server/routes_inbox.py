@@ -22,7 +22,7 @@ from whirr.server.access import SEND, WORK, caller_of
 from whirr.server.app import answer, hub_of
 from whirr.server.schemas import schema
 
-router = APIRouter(tags=["files of other machines"])
+router = APIRouter(prefix=wire.API, tags=["files of other machines"])
 
 PART_LIMIT = 16 << 20
 PIECE = 1 << 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from pathlib import Path as FilePath
@@ -15,15 +16,16 @@ from whirr import jobrun, resubmission, wire
 from whirr.capture.redact import hide_arguments
 from whirr.errors import FolderError, TooLarge, UsageError
 from whirr.folder import PATCH, REQUIREMENTS
-from whirr.jsonio import write_atomic
+from whirr.jsonio import write_plain
 from whirr.local import LocalHub
 from whirr.model import Attempt, Job, JobSpec, JobStatus
 from whirr.resubmission import Changes
 from whirr.server.access import READ, SUBMIT, caller_of
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
+from whirr.submitting import Submission
 
-router = APIRouter(tags=["queue"])
+router = APIRouter(prefix=wire.API, tags=["queue"])
 
 STAGED = (PATCH, REQUIREMENTS)
 STAGED_LIMIT = 16 << 20
@@ -35,7 +37,7 @@ JobId = Annotated[int, Path(ge=1, le=2**53)]
 Limit = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
-class Submission(NamedTuple):
+class Sent(NamedTuple):
     """A job to queue.
 
     Attributes:
@@ -111,7 +113,7 @@ if TYPE_CHECKING:
     PlaceBody: TypeAlias = BaseModel
     AgainBody: TypeAlias = BaseModel
 else:
-    SubmissionBody, WishBody = schema(Submission), schema(Wish)
+    SubmissionBody, WishBody = schema(Sent), schema(Wish)
     PlaceBody, AgainBody = schema(Place), schema(Again)
 
 
@@ -121,19 +123,20 @@ def shown(job: Job) -> Job:
 
 
 @router.post("/jobs", dependencies=[SUBMIT], responses={200: {"model": schema(Submitted)}})
-def submit(
+async def submit(
     request: Request,
     body: SubmissionBody,
     idempotency_key: Annotated[str | None, Header(min_length=8, max_length=200)] = None,
 ) -> Response:
     """Queue a job. Sent again with the same Idempotency-Key it gives the job that is there."""
     hub = hub_of(request)
-    sent = wire.record(Submission, body.model_dump())
-    files = _files(sent.files)
+    sent = wire.record(Sent, body.model_dump())
     spec = _checked(sent.spec)._replace(submitted_by=who(request, sent.spec.submitted_by))
-    staging = _staged(hub, files)
-    job = hub.submit(spec, staging, key=idempotency_key)
-    audit(request, "submit", job_id=job.id, command=hide_arguments(job.spec.argv))
+    staging = await asyncio.to_thread(_staged, hub, sent.files) if sent.files else None
+    job = await request.app.state.submissions.submit(
+        Submission(spec, staging, idempotency_key),
+        lambda job: audit(request, "submit", job_id=job.id, command=hide_arguments(job.spec.argv)),
+    )
     return answer(Submitted(shown(job), str(hub.run_dir(job.id))))
 
 
@@ -179,11 +182,12 @@ def _files(sent: dict[str, str]) -> dict[str, bytes]:
         raise UsageError("a file of the submission is not in base64") from None
 
 
-def _staged(hub: LocalHub, files: dict[str, bytes]) -> FilePath:
+def _staged(hub: LocalHub, sent: dict[str, str]) -> FilePath:
+    files = _files(sent)
     staging = hub.staging_folder()
     try:
         for name, data in files.items():
-            write_atomic(staging / name, data)
+            write_plain(staging / name, data)
     except OSError as error:
         jobrun.remove(staging)
         raise FolderError(f"cannot write into {staging.parent}: {error.strerror}", hint="make room") from None

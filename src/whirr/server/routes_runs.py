@@ -26,7 +26,7 @@ from whirr.server.schemas import schema
 from whirr.server.sending import BLOCK, Asked, Part, Stream, blocks, is_unchanged, sent, tag_of
 from whirr.wire import API
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(prefix=wire.API, tags=["runs"])
 
 if TYPE_CHECKING:
     EditBody: TypeAlias = BaseModel

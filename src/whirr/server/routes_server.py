@@ -20,7 +20,7 @@ from whirr.server.schemas import schema
 
 LONGEST_S = 3650 * 86400.0
 outside = APIRouter(tags=["server"])
-router = APIRouter(tags=["server"])
+router = APIRouter(prefix=wire.API, tags=["server"])
 
 
 class State(NamedTuple):

@@ -16,7 +16,7 @@ from whirr.server.app import answer, bells_of, hub_of
 from whirr.server.routes_queue import Number, shown
 from whirr.server.schemas import schema
 
-router = APIRouter(tags=["workers"])
+router = APIRouter(prefix=wire.API, tags=["workers"])
 
 WorkerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@-]{0,120}$")]
 

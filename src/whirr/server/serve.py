@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import errno
+import gc
 import resource
 import socket
 import ssl
@@ -149,6 +150,7 @@ def serve(app: FastAPI, listening: socket.socket, tls: Tls | None = None, *, beh
         behind_proxy: who asks is told by a proxy (``X-Forwarded-For``), and nobody else can reach the server.
     """
     _share_memory()
+    gc.freeze()  # what there is now stays: a collection that looks at all of it stops every answer for 50 ms
     Server(configured(app, tls, behind_proxy=behind_proxy)).run(sockets=[listening])
 
 

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from whirr.errors import StoreError
 from whirr.store.queries import Statement, Statements
@@ -130,6 +130,41 @@ class Transaction(ABC):
             raise
 
 
+class Share(Generic[T]):
+    """One of several works that are committed together, perhaps by another thread than the one that wants it done.
+
+    Attributes:
+        error: why it was not done.
+        over: it was done, and committed, or it failed.
+    """
+
+    def __init__(self, work: Callable[[Transaction], T]) -> None:
+        self.work = work
+        self._result: T | None = None
+        self.error: Exception | None = None
+        self.over = False
+
+    def do(self, tx: Transaction) -> None:
+        """Do it; ``error`` tells whether it has failed, and is to be undone."""
+        self.settle(lambda: self.work(tx))
+        self.error = self.error or tx.failed
+        tx.ended = True
+
+    def settle(self, outcome: Callable[[], T]) -> None:
+        """Keep what ``outcome`` gives or raises as what came of it."""
+        self.error = None
+        try:
+            self._result = outcome()
+        except Exception as error:
+            self.error = error
+
+    def result(self) -> T:
+        """What came of it; raises what it raised."""
+        if self.error is not None:
+            raise self.error
+        return cast(T, self._result)
+
+
 class Listener(Protocol):
     """Hears what transactions tell with ``notify``; it connects again by itself."""
 
@@ -188,6 +223,14 @@ class Database(ABC):
                     raise
         with self.transaction(durable=durable) as tx:
             return work(tx)
+
+    @abstractmethod
+    def together(self, works: Sequence[Callable[[Transaction], T]]) -> list[Share[T]]:
+        """Do several works in one durable transaction, in their order; one that fails is undone alone.
+
+        Raises:
+            StoreError: as ``transaction``, before any was begun. What goes wrong later is each share's ``error``.
+        """
 
     def is_conflict(self, error: StoreError) -> bool:
         """Whether a transaction was undone only because it clashed with another (deadlock, serialization)."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from whirr import clock
-from whirr.errors import MissingExtra, StoreError, how_to_install
-from whirr.store.database import SQL_FOLDER, WAIT_S, Clock, Database, Row, Transaction
+from whirr.errors import CommitUnknown, MissingExtra, StoreError, how_to_install
+from whirr.store.database import SQL_FOLDER, WAIT_S, Clock, Database, Row, Share, Transaction
 from whirr.store.migrate import CREATE, INSERT, NEWEST
 from whirr.store.queries import POSTGRESQL, Statement, Statements, translate
 
@@ -27,7 +28,12 @@ READ_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 NOW = Statement("SELECT EXTRACT(EPOCH FROM clock_timestamp())::double precision AS now", frozenset())
+SAVE = b"SAVEPOINT share"
+KEEP = b"RELEASE SAVEPOINT share; SAVEPOINT share"
+UNDO = b"ROLLBACK TO SAVEPOINT share"
 NOTIFY = Statement("SELECT pg_notify(%(channel)s, %(text)s)", frozenset({"channel", "text"}))
+
+T = TypeVar("T")
 
 
 class PostgresTransaction(Transaction):
@@ -37,9 +43,25 @@ class PostgresTransaction(Transaction):
         super().__init__(statements, clock)
         self._connection = connection
         self._address = address
+        self._told: dict[str, None] = {}
+
+    def each(self, shares: Sequence[Share[Any]]) -> None:
+        """Do several works, each undone alone where it fails."""
+        with self._address.telling():
+            self._connection.execute(SAVE)
+            for share in shares:
+                part = PostgresTransaction(self._connection, self._address, self._statements, self._clock)
+                part._told = self._told
+                share.do(part)
+                self._connection.execute(KEEP if share.error is None else UNDO)
 
     def _notify(self, text: str) -> None:
-        self._execute(NOTIFY, {"channel": CHANNEL, "text": text})
+        self._told[text] = None
+
+    def send_notes(self) -> None:
+        """Send what was told, each once, as the transaction ends."""
+        for text in self._told:
+            self._execute(NOTIFY, {"channel": CHANNEL, "text": text})
 
     def _read_clock(self) -> float:
         rows, _ = self._guarded(lambda: self._execute(NOW, {}))
@@ -50,7 +72,8 @@ class PostgresTransaction(Transaction):
         plain = {name: int(value) if isinstance(value, bool) else value for name, value in params.items()}
         with self._address.telling():
             cursor = self._connection.execute(statement.sql.encode(), plain)
-            rows: list[Row] = [] if cursor.description is None else cursor.fetchall()
+            found = cursor.pgresult  # cursor.description would make an object of each column
+            rows: list[Row] = cursor.fetchall() if found is not None and found.nfields else []
             return rows, cursor.rowcount
 
 
@@ -88,10 +111,29 @@ class PostgresDatabase(Database):
         self._pool = Pool(self._address, most_connections)
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, durable: bool = False) -> Iterator[PostgresTransaction]:
         """See ``Database``."""
         with self._block(READ_WRITE) as tx:
             yield tx
+
+    def together(self, works: Sequence[Callable[[Transaction], T]]) -> list[Share[T]]:
+        """See ``Database``."""
+        shares = [Share(work) for work in works]
+        alone = shares
+        if len(shares) > 1:
+            self._in_one(shares)
+            alone = [share for share in shares if isinstance(share.error, StoreError) and self.is_conflict(share.error)]
+        for share in alone:
+            share.settle(lambda work=share.work: self.retry(work, durable=True))  # type: ignore[misc]
+        return shares
+
+    def _in_one(self, shares: Sequence[Share[Any]]) -> None:
+        try:
+            with self.transaction() as tx:
+                tx.each(shares)
+        except StoreError as error:
+            for share in shares:
+                share.error = share.error or error
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
@@ -141,13 +183,14 @@ class PostgresDatabase(Database):
         return int(row["version"])
 
     @contextmanager
-    def _block(self, begin: str) -> Iterator[Transaction]:
+    def _block(self, begin: str) -> Iterator[PostgresTransaction]:
         with self._begun(begin) as connection:
             tx = PostgresTransaction(connection, self._address, self._statements, self._clock)
             try:
                 yield tx
                 if tx.failed is not None:
                     raise tx.failed
+                tx.send_notes()
                 self._commit(connection)
             finally:
                 tx.ended = True
@@ -175,7 +218,7 @@ class PostgresDatabase(Database):
         except StoreError as error:
             if not connection.closed:
                 raise
-            raise StoreError(
+            raise CommitUnknown(
                 f"{self._address.place}: the connection was lost while a change was being committed",
                 hint="look whether the change was made before trying again",
             ) from error

@@ -15,7 +15,8 @@ Row = Mapping[str, Any]
 
 def spec_text(spec: JobSpec) -> str:
     """What is submitted, as the store keeps it."""
-    found = to_plain({**spec._asdict(), "config": dict(spec.config), "env": dict(spec.env)})
+    free = {"config": to_plain(dict(spec.config)), "submitted": to_plain(dict(spec.submitted))}
+    found = {**spec._asdict(), **free, "env": dict(spec.env)}
     try:
         return orjson.dumps(found).decode()
     except orjson.JSONEncodeError:  # an argument or a path that is no valid text, as POSIX allows

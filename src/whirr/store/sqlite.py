@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 from whirr import clock
 from whirr.errors import StoreError
 from whirr.store import filesystem
-from whirr.store.database import SQL_FOLDER, WAIT_S, BootClock, Clock, Database, Row, Transaction
+from whirr.store.database import SQL_FOLDER, WAIT_S, BootClock, Clock, Database, Row, Share, Transaction
 from whirr.store.migrate import CREATE, INSERT, NEWEST
 from whirr.store.queries import SQLITE, Statement, Statements
 from whirr.store.sqlite_errors import is_busy, locked, told
-from whirr.store.turns import Share, Turns
+from whirr.store.turns import Turns
 
 APPLICATION_ID = 0x77686972
 """Stands in the head of the file: "whir"."""
@@ -127,20 +127,23 @@ class SqliteDatabase(Database):
             yield tx
 
     def retry(self, work: Callable[[Transaction], T], *, durable: bool = False) -> T:
+        """See ``Database``."""
+        return self.together([work])[0].result() if durable else super().retry(work)
+
+    def together(self, works: Sequence[Callable[[Transaction], T]]) -> list[Share[T]]:
         """See ``Database``. Threads that wait for the disk are served together: one commit for all of them."""
-        if not durable:
-            return super().retry(work)
         self._connection()  # or say why there can be none
-        mine = Share(work)
-        self._shares.append(mine)
+        mine = [Share(work) for work in works]
+        self._shares.extend(mine)
         try:
             with self._turn():
-                while not mine.over:
+                while not all(share.over for share in mine):
                     self._commit_together()
         finally:
-            with suppress(ValueError):
-                self._shares.remove(mine)
-        return mine.result()
+            for share in mine:
+                with suppress(ValueError):
+                    self._shares.remove(share)
+        return mine
 
     def _commit_together(self) -> None:
         shares = [self._shares.popleft() for _ in range(min(len(self._shares), TOGETHER))]

@@ -1,4 +1,4 @@
-"""Turns for the threads of a process, in the order in which they came, and what one does in its turn for others.
+"""Turns for the threads of a process, in the order in which they came.
 
 SQLite lets who finds the database locked sleep for longer and longer times, in no order: among sixteen threads that
 write all the time one may wait half a second while the lock is often held by nobody.
@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Generic, TypeVar, cast
-
-from whirr.store.database import Transaction
-
-T = TypeVar("T")
 
 
 class Turns:
@@ -67,34 +61,3 @@ class Turns:
             self._waiting.popleft().release()
         else:
             self._taken = False
-
-
-class Share(Generic[T]):
-    """What one thread wants done in a transaction, perhaps by another thread.
-
-    Attributes:
-        error: why it was not done.
-        over: it was done, and committed, or it failed.
-    """
-
-    def __init__(self, work: Callable[[Transaction], T]) -> None:
-        self._work = work
-        self._result: T | None = None
-        self.error: Exception | None = None
-        self.over = False
-
-    def do(self, tx: Transaction) -> None:
-        """Do it; ``error`` tells whether it has failed, and is to be undone."""
-        try:
-            self._result = self._work(tx)
-            self.error = tx.failed
-        except Exception as error:
-            self.error = error
-        finally:
-            tx.ended = True
-
-    def result(self) -> T:
-        """What came of it; raises what it raised."""
-        if self.error is not None:
-            raise self.error
-        return cast(T, self._result)
