@@ -71,8 +71,10 @@ export function open(box, closed) {
     if (event.target === box && !inside(box, event)) box.close();
   });
   box.addEventListener("close", () => {
+    const lost = document.activeElement === document.body || box.contains(document.activeElement);
     box.remove();
-    if (before instanceof HTMLElement || before instanceof SVGElement) before.focus();
+    // The browser has given the focus back, mostly; and a key pressed since then may have taken it elsewhere.
+    if (lost && (before instanceof HTMLElement || before instanceof SVGElement)) before.focus();
     closed?.();
   });
   document.body.append(box);
