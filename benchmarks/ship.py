@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -15,12 +17,17 @@ from benchmarks.measure import Effort, Row, absolute, python, scratch
 from benchmarks.queues import until
 from benchmarks.servers import Served, remote_worker, server
 from whirr.hub import Target
+from whirr.intake import BLOBS
 from whirr.model import JobSpec
 from whirr.remote import RemoteHub
 from whirr.sync import Shipment
 
 BYTES_PER_RECORD = 1000
 BLOCK = 1 << 20
+ROUNDS = 3
+GIGABYTE = 10**9
+"""The goal is for so much: less stays in memory that is warm already, and there a bare upload takes half the time."""
+
 LINE = b"epoch 1, loss 0.123456, accuracy 0.987654\n"
 
 TALKING = "import time\nwhile True: print(time.time(), flush=True); time.sleep(0.05)"
@@ -65,12 +72,17 @@ def rows(effort: Effort) -> Iterator[Row]:
         with source.open("wb") as file:
             for _ in range(max(size // BLOCK, 1)):
                 file.write(os.urandom(BLOCK))
-        bare = _bare_s(folder, source)
         total = source.stat().st_size / 1e6
-        for name, path in (("artifact", "weights.bin"), ("log", "output.log")):
-            taken = _shipped_s(remote, folder, source, path, f"local-20260101-000000-{len(path):06}")
+        # In turn, and all deleted before the next: a virtual machine's first touch of memory costs more than all else.
+        times = [
+            [_cleanly(folder, partial(send, remote, folder, source)) for send in (_bare_s, _artifact_s, _log_s)]
+            for _ in range(ROUNDS)
+        ]
+        bare, *ours = (median(column) for column in zip(*times, strict=True))
+        for name, taken in zip(("artifact", "log"), ours, strict=True):
             what = f"ship {total:,.0f} MB, {name}; limit: bare upload"
-            yield Row(what, "MB", total / bare, total / taken, bare / taken, 0.5, "{:.2f} x", at_least=True)
+            goal = 0.5 if size >= GIGABYTE else None
+            yield Row(what, "MB", total / bare, total / taken, bare / taken, goal, "{:.2f} x", at_least=True)
         remote.close()
 
 
@@ -101,7 +113,17 @@ def _visible_ms(served: Served, folder: Path, effort: Effort) -> float:
     return worst * 1000
 
 
-def _bare_s(folder: Path, source: Path) -> float:
+def _cleanly(folder: Path, send: Callable[[], float]) -> float:
+    """What it gives; then nothing of what was sent is left, and the disk is at rest."""
+    taken = send()
+    for sent in (folder / ".whirr" / BLOBS, *folder.glob("local-*"), *folder.glob(".whirr/runs/*")):
+        shutil.rmtree(sent, ignore_errors=True)
+    (folder / "bare").unlink(missing_ok=True)
+    os.sync()
+    return taken
+
+
+def _bare_s(_: RemoteHub, folder: Path, source: Path) -> float:
     with subprocess.Popen([sys.executable, "-c", BARE, str(folder / "bare")], stdout=subprocess.PIPE) as receiver:
         assert receiver.stdout is not None
         connection = http.client.HTTPConnection("127.0.0.1", int(receiver.stdout.readline()))
@@ -113,6 +135,14 @@ def _bare_s(folder: Path, source: Path) -> float:
         connection.close()
         receiver.kill()
     return taken
+
+
+def _artifact_s(remote: RemoteHub, folder: Path, source: Path) -> float:
+    return _shipped_s(remote, folder, source, "weights.bin", "local-20260101-000000-000001")
+
+
+def _log_s(remote: RemoteHub, folder: Path, source: Path) -> float:
+    return _shipped_s(remote, folder, source, "output.log", "local-20260101-000000-000002")
 
 
 def _shipped_s(remote: RemoteHub, folder: Path, source: Path, path: str, run_id: str) -> float:

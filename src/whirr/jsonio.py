@@ -88,7 +88,7 @@ def write_atomic(path: Path | str, data: bytes, *, durable: bool = False) -> Non
 
 
 def write_plain(path: Path | str, data: bytes) -> None:
-    """Write a file in a folder that nobody looks into yet: two system calls where ``write_atomic`` takes many.
+    """Write a file in a folder that nobody looks into yet: three system calls where ``write_atomic`` takes many.
 
     Raises:
         OSError: it cannot be written.
