@@ -9,7 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faulty_proxy import crumbled, lost, proxy_for, repeated, slow, some, torn, unanswered
+from faulty_proxy import (
+    Connection,
+    Request,
+    crumbled,
+    lost,
+    pass_on,
+    proxy_for,
+    repeated,
+    slow,
+    some,
+    torn,
+    unanswered,
+)
 from helpers import wait_until
 from hubs import known, worker
 from networks import a_network
@@ -105,6 +117,23 @@ def test_requests_are_slow_torn_lost_and_repeated(tmp_path: Path, thorough: bool
         assert proxy.count >= len(done.acknowledged)
         counted(queue, done, "requeued")
         assert all(worker.process.poll() is None for worker in queue.workers)
+
+
+def test_what_a_repeated_claim_took_unseen_is_given_back(tmp_path: Path) -> None:
+    claims: list[str] = []
+
+    def first_claim_twice(connection: Connection, request: Request) -> None:
+        claim = request.line.split(" ")[1].endswith("/claim")
+        claims.extend([request.line] * claim)
+        (repeated if claim and len(claims) == 1 else pass_on)(connection, request)
+
+    with a_remote_queue(tmp_path) as queue, proxy_for(queue.server.port) as proxy:
+        proxy.fault = first_claim_twice
+        unseen, seen = queue.write(), queue.write()
+        queue.ready(queue.worker("--slots", "2", "--lease", LEASE, at=proxy.url))
+        queue.completes(unseen, seen)
+        assert queue.arrived(unseen) == ["requeued", "completed"]
+        assert queue.arrived(seen) == ["completed"]
 
 
 def test_a_sender_disappears_in_mid_upload(tmp_path: Path) -> None:

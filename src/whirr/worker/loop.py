@@ -215,7 +215,7 @@ class Worker:
 
     @property
     def _must_renew(self) -> bool:
-        """Of an idle worker of a server the open bell is the sign of life; an answer to a claim may have been lost."""
+        """Of an idle worker of a server the open bell is the sign of life; it may have claimed more than it knows."""
         return self._jobs.count > 0 or self._hub.locks is not None or self._unsure
 
     def _renew(self) -> None:
@@ -238,6 +238,7 @@ class Worker:
                     self._registered = True
                 self._tell_folders()
                 since = time.clock_gettime(time.CLOCK_BOOTTIME)
+                self._unsure = self._hub.locks is None  # what repeats a request on its way may claim twice
                 claim = self._hub.claim(self.info, usable_gpus=self._usable_gpus())
                 if claim is None:
                     return
