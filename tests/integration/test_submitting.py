@@ -15,7 +15,7 @@ from whirr.errors import FolderError, NotFound
 from whirr.folder import read_meta
 from whirr.local import LocalHub
 from whirr.model import Job
-from whirr.server.together import Submissions
+from whirr.server.submissions import Submissions
 from whirr.submitting import Submission
 
 

@@ -23,7 +23,7 @@ from whirr.server.events import Events
 from whirr.server.guard import Guard
 from whirr.server.observe import LOG, Meters, Observer, keep_audit
 from whirr.server.sessions import MARK, Sessions, read_key
-from whirr.server.together import Submissions
+from whirr.server.submissions import Submissions
 
 STATUS_OF: dict[type[errors.WhirrError], int] = {
     errors.UsageError: 400,

@@ -25,10 +25,10 @@ from whirr.server.schemas import schema
 router = APIRouter(prefix=wire.API, tags=["files of other machines"])
 
 PART_LIMIT = 16 << 20
+"""Bytes of one request; more is sent in parts."""
+
 PIECE = 1 << 20
 """Bytes that are written while more of the same part is on its way."""
-
-"""Bytes of one request; more is sent in parts."""
 
 RunId = Annotated[str, Path(pattern=r"^[^/\x00]{1,200}$")]
 Offset = Annotated[int, Query(ge=0, le=2**53)]
