@@ -10,7 +10,7 @@ from typing import NamedTuple
 import demo_runs
 import pytest
 from browser import NARROW, WIDE, Dashboard, axe, browser_page, dashboard, no_overflow, session_cookies, until
-from faulty_proxy import Connection, Request, pass_on, proxy_for
+from faulty_proxy import Connection, Request, lost, pass_on, proxy_for
 from helpers import wait_until
 from playwright.sync_api import Page, expect
 
@@ -109,8 +109,24 @@ def test_every_tab_of_a_run(shown: Shown, tab: str) -> None:
     with shown.board.page(f"/runs/{shown.demo.failed}") as page:
         page.get_by_role("tab", name=tab).click()
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_role("heading", level=1)).to_have_text(shown.demo.trials[shown.demo.failed].name)
         axe(page)
         no_overflow(page)
+
+
+def test_a_run_whose_facts_do_not_come_is_named_all_the_same(shown: Shown) -> None:
+    def withhold(connection: Connection, request: Request) -> None:
+        (lost if "/ui/run/" in request.line else pass_on)(connection, request)
+
+    run_id = shown.demo.failed
+    with proxy_for(int(shown.board.url.rpartition(":")[2])) as proxy:
+        proxy.fault = withhold
+        cookies = session_cookies(proxy.url, shown.board.token())
+        with browser_page(f"{proxy.url}/runs/{run_id}", cookies=cookies, allowed=["net::ERR_"]) as page:
+            expect(page.locator("main").get_by_role("alert")).to_be_visible()
+            expect(page.get_by_role("heading", level=1)).to_have_text(run_id)
+            axe(page)
+            no_overflow(page)
 
 
 def test_the_theme_is_chosen_and_kept(shown: Shown) -> None:

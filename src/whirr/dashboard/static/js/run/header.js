@@ -9,13 +9,23 @@ import { copyable, listOf, statusMark } from "./ui.js";
 
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
+/** What it says until the first answer, or where none comes: which run this is. @param {HTMLElement} root @param {string} runId */
+export function awaitHeader(root, runId) {
+  clear(root).append(h("div", { class: "rh-row" }, h("div", { class: "rh-title" }, heading(runId))));
+}
+
+/** @param {string} name */
+function heading(name) {
+  return h("h1", { class: "cut", title: name }, name);
+}
+
 /** @param {HTMLElement} root @param {About} about @param {() => void} done something was done with it */
 export function drawHeader(root, about, done) {
   const { run, ending } = about;
   const name = run.name || run.run_id;
   const had = root.contains(document.activeElement) ? document.activeElement?.getAttribute("data-act") : null;
   const why = ending.text ? h("span", { class: "rh-why", title: ending.text }, ending.text) : null;
-  const title = h("div", { class: "rh-title" }, h("h1", { class: "cut", title: name }, name), statusMark(run.status, ending.word), why);
+  const title = h("div", { class: "rh-title" }, heading(name), statusMark(run.status, ending.word), why);
   const acts = h("div", { class: "rh-acts" }, actionsOf(about, done));
   clear(root).append(h("div", { class: "rh-row" }, title, acts), h("div", { class: "rh-meta" }, ...metaOf(about)));
   if (had) /** @type {HTMLElement|null} */ (root.querySelector(`[data-act="${had}"]`))?.focus();

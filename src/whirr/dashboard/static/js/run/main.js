@@ -8,7 +8,7 @@ import { UrlState } from "../lib/state.js";
 import { attemptsPane } from "./attempts.js";
 import { chartsPane, systemPane } from "./charts.js";
 import { FilesPane } from "./filespane.js";
-import { drawHeader } from "./header.js";
+import { awaitHeader, drawHeader } from "./header.js";
 import { logsPane } from "./logs.js";
 import { Overview } from "./overview.js";
 import { Tabs } from "./tabs.js";
@@ -26,6 +26,7 @@ const state = new UrlState({ ...BOARD_STATE, tab: "overview", file: "", log: "ou
 class RunPage {
   constructor() {
     this.head = h("div", { class: "rh" });
+    awaitHeader(this.head, runId);
     /** @type {Set<{refresh: () => void}>} */
     this.boards = new Set();
     this.tabs = new Tabs([
