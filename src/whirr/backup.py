@@ -117,7 +117,7 @@ def restore(source: Path, root: Path, database_url: str | None, said: Callable[[
     if database_url:
         _into(place, database_url)
     said(f"copied {copying.files} files")
-    hub = open_hub(root, database_url)
+    hub = open_hub(root, database_url, adopt=True)
     try:
         requeued = _settle(hub)
     finally:

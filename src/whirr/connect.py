@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from whirr.config import Settings
 from whirr.errors import NotFound
-from whirr.folder import QUEUE, cannot_write, make_root
+from whirr.folder import QUEUE
 from whirr.local import LocalHub
+from whirr.pairing import make_queue, pair
 from whirr.store import open_database
 from whirr.store.database import Clock
 from whirr.transport import TRIES, Transport
@@ -19,20 +20,21 @@ if TYPE_CHECKING:
 DATABASE = "queue.db"
 
 
-def connect(root: Path, settings: Settings, *, make: bool = False) -> LocalHub:
+def connect(root: Path, settings: Settings, *, make: bool = False, adopt: bool = False) -> LocalHub:
     """The hub of a ``.whirr`` folder.
 
     Args:
         make: make the queue where there is none; otherwise that is an error, and nothing is written.
+        adopt: as in ``open_hub``.
 
     Raises:
         NotFound: there is no queue yet.
-        FolderError: the folder cannot be made.
+        UsageError, FolderError: as ``open_hub``.
         StoreError: the database cannot be opened.
     """
     if not (make or settings.database_url or (root / QUEUE / DATABASE).exists()):
         raise NotFound(f"there is no queue in {root}", hint="whirr submit -- COMMAND makes one")
-    return open_hub(root, settings.database_url)
+    return open_hub(root, settings.database_url, adopt=adopt)
 
 
 def reach(url: str, settings: Settings, *, tries: int = TRIES) -> RemoteHub:
@@ -63,6 +65,7 @@ def open_hub(
     now: Clock | None = None,
     serving: bool = False,
     outage_s: float = 0.0,
+    adopt: bool = False,
 ) -> LocalHub:
     """The hub of a folder and a database, made where they are missing.
 
@@ -70,15 +73,22 @@ def open_hub(
         database_url: a PostgreSQL database; None: SQLite in ``root``.
         now: the time for leases and waits; None: the database's own.
         serving: as in ``LocalHub``, as is ``outage_s``.
+        adopt: a PostgreSQL database belongs to this folder from now on, whatever folder it had.
 
     Raises:
+        UsageError: the database belongs to another folder.
         FolderError: the folder cannot be made.
         StoreError: the database cannot be opened.
     """
-    make_root(root)
-    try:
-        (root / QUEUE).mkdir(mode=0o700, exist_ok=True)  # what is submitted may hold secrets
-    except OSError as error:
-        raise cannot_write(root, error) from None
-    database = open_database(database_url or root / QUEUE / DATABASE, clock=now)
+    if database_url is None:
+        make_queue(root)
+        database = open_database(root / QUEUE / DATABASE, clock=now)
+    else:
+        database = open_database(database_url, clock=now)
+        try:
+            pair(root, database, adopt=adopt)
+        except BaseException:
+            database.close()
+            raise
+        make_queue(root)
     return LocalHub(root, database, serving=serving, outage_s=outage_s)

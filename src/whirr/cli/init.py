@@ -17,14 +17,23 @@ from whirr.folder import QUEUE
 
 @click.command()
 @place_option
-def command(place: Place) -> None:
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="This folder takes the place of the one that WHIRR_DATABASE_URL belongs to, which is lost or was replaced.",
+)
+def command(place: Place, adopt: bool) -> None:
     """Make a .whirr folder and its queue here, where none is yet. Without it the first run or submission does that."""
-    if (url := place.server_url(Settings.from_env())) is not None:
+    settings = Settings.from_env()
+    if (url := place.server_url(settings)) is not None:
         raise UsageError(
             f"there is nothing to make: {url} has its queue", hint="give --dir for a folder of this machine"
         )
+    if adopt and settings.database_url is None:
+        raise UsageError("a queue in SQLite lies in its folder", hint="--adopt is for a WHIRR_DATABASE_URL")
     there = (place_of(place.folder) / QUEUE / DATABASE).exists()
-    with queue_of(place, make=True) as hub:
+    ready = "the queue is there already" if there else "the queue is ready"
+    with queue_of(place, make=True, adopt=adopt) as hub:
         emit(clean(os.fspath(hub.root)))
-        note("the queue is there already" if there else "the queue is ready")
+        note("the runs of the queue are in this folder from now on" if adopt else ready)
         note("next: whirr submit -- python train.py, then whirr worker, and whirr status or whirr watch")

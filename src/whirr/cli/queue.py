@@ -36,14 +36,16 @@ JOB = re.compile(r"(?:job-)?([0-9]{1,15})")
 
 
 @contextmanager
-def queue_of(place: Place, *, make: bool = False) -> Iterator[Hub]:
+def queue_of(place: Place, *, make: bool = False, adopt: bool = False) -> Iterator[Hub]:
     """The hub of the queue a command works on, closed afterwards.
 
     Args:
         make: make the queue, and its folder, where there is none.
+        adopt: a PostgreSQL database belongs to the folder from now on.
 
     Raises:
         NotFound: there is no queue.
+        UsageError: the database belongs to another folder.
         FolderError: the folder cannot be made or written.
         StoreError: the queue cannot be opened, or the server not be reached.
     """
@@ -53,7 +55,7 @@ def queue_of(place: Place, *, make: bool = False) -> Iterator[Hub]:
     if url is not None:
         hub = reach(url, settings)
     else:
-        hub = connect(place_of(folder) if make else root_of(folder), settings, make=make)
+        hub = connect(place_of(folder) if make else root_of(folder), settings, make=make, adopt=adopt)
     try:
         yield hub
     finally:

@@ -23,3 +23,6 @@ INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING;
 
 -- name: fact
 SELECT value FROM facts WHERE name = :name;
+
+-- name: forget_fact
+DELETE FROM facts WHERE name = :name;
