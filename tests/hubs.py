@@ -51,3 +51,8 @@ def known(hub: Hub, info: WorkerInfo, *folders: str) -> WorkerInfo:
     hub.register(info)
     hub.tell_folders(info.id, dict.fromkeys(folders or ("/",), True))
     return info
+
+
+def by_whom(text: str | None) -> str:
+    """Who it was, without the name of the token that a server adds."""
+    return (text or "").partition("(token ")[0].strip()

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubs import Ticker, known, outcome, spec, worker
+from hubs import Ticker, by_whom, known, outcome, spec, worker
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from queue_model import ACTIVE, ENDED, SPOILT, Entry, QueueModel
 
 from whirr.errors import IllegalTransition, LeaseLost
 from whirr.folder import ATTEMPTS, META, OUTPUT, result_name
+from whirr.hub import Hub
 from whirr.jsonio import read_document, write_atomic
 from whirr.local import LocalHub
 from whirr.model import CauseKind, Claim, JobStatus, Lease, Outcome, Verdict, WorkerInfo
@@ -81,13 +82,17 @@ class Given:
         return self.lease.job_id, self.lease.attempt
 
 
-def fleet() -> list[WorkerInfo]:
-    """Workers with timed leases and with locks, with and without GPUs, on two machines."""
+def fleet(lock_s: float | None = None) -> list[WorkerInfo]:
+    """Workers with timed leases and with locks, with and without GPUs, on two machines.
+
+    Args:
+        lock_s: the lease of those with locks, where they must have one.
+    """
     return [
         worker("timed", MACHINES[0], lease_s=LEASE_S),
-        worker("lock", MACHINES[0]),
+        worker("lock", MACHINES[0], lease_s=lock_s),
         worker("timed-gpus", MACHINES[0], gpus=("A", "B"), lease_s=LEASE_S),
-        worker("lock-gpus", MACHINES[0], gpus=("B", "A")),
+        worker("lock-gpus", MACHINES[0], gpus=("B", "A"), lease_s=lock_s),
         worker("away", MACHINES[1], gpus=("A", "B", "C"), lease_s=LEASE_S),
     ]
 
@@ -104,7 +109,16 @@ class QueueMachine(RuleBasedStateMachine):
 
     Args:
         open_database: opens an empty one with the queue's schema.
+
+    Attributes:
+        hub: what the clients use.
+        died: how they see that a process is gone.
+        lock_s: as in ``fleet``.
     """
+
+    hub: Hub
+    died: type[Exception] = Died
+    lock_s: float | None = None
 
     def __init__(self, open_database: OpenDatabase) -> None:
         super().__init__()
@@ -127,7 +141,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.fleet = fleet()
+        self.fleet = fleet(self.lock_s)
         for each in self.fleet:
             known(self.hub, each)
         for gpus in (1, 2, None, 0):
@@ -261,7 +275,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert sorted(jobs) == sorted(self.model.jobs)
         for job_id, entry in self.model.jobs.items():
             job = jobs[job_id]
-            found = (job.status, job.attempt, job.failures, job.crashes, job.worker, job.cancelled_by, job.not_before)
+            cancelled_by = None if job.cancelled_by is None else by_whom(job.cancelled_by)
+            found = (job.status, job.attempt, job.failures, job.crashes, job.worker, cancelled_by, job.not_before)
             by, wait = entry.worker.id if entry.worker else None, entry.wait[1] if entry.wait else None
             assert found == (
                 entry.status, entry.attempt, entry.failures, entry.crashes, by, entry.cancelled_by, wait,
@@ -391,7 +406,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Let the process die before ``change`` is committed: nothing may have happened, but files were written."""
         self.database.doomed = True
         try:
-            assert _refused(change, Died)
+            assert _refused(change, self.died)
         finally:
             self.database.doomed = False
         for job_id in touched:

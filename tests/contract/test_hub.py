@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import wait_until
-from hubs import Ticker, known, outcome, spec, worker
+from hubs import Ticker, by_whom, known, outcome, spec, worker
 from servers import hub_of_kind
 
 from whirr import process
@@ -31,11 +31,6 @@ def clock() -> Ticker:
 def hub(request: pytest.FixtureRequest, tmp_path: Path, clock: Ticker) -> Iterator[Hub]:
     with hub_of_kind(request.param, tmp_path / ".whirr", request, clock) as made:
         yield made
-
-
-def by_whom(text: str | None) -> str:
-    """Who it was, without the name of the token that a server adds."""
-    return (text or "").partition("(token ")[0].strip()
 
 
 def as_given(job: Job, given: JobSpec) -> JobSpec:

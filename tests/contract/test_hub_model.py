@@ -1,17 +1,20 @@
-"""The queue against a model of it, under crashes, pauses and reboots; and the proof that this test can fail."""
+"""The queue against a model of it, under crashes, pauses, reboots and bad lines; and the proof that this can fail."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from far_queue_machine import FarQueueMachine
 from hubs import Ticker
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from postgres import Server
 from queue_machine import MortalPostgres, MortalSqlite, OpenDatabase, QueueMachine
 
+from whirr import transport
 from whirr.errors import StoreError
 from whirr.store.database import SQL_FOLDER
 from whirr.store.migrate import migrate
@@ -20,9 +23,9 @@ TABLES = "jobs, workers, worker_folders, attempts, dependencies, job_tags, gpus_
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-def check(open_database: OpenDatabase, **about: object) -> None:
+def check(make: Callable[[], QueueMachine], **about: object) -> None:
     given = {"stateful_step_count": 40, "suppress_health_check": SLOW, "deadline": None, **about}
-    run_state_machine_as_test(lambda: QueueMachine(open_database), settings=settings(**given))
+    run_state_machine_as_test(make, settings=settings(**given))
 
 
 @pytest.fixture
@@ -43,11 +46,8 @@ def over_sqlite(empty: Path, sql_folder: str = SQL_FOLDER) -> OpenDatabase:
     return open_database
 
 
-def test_the_queue_over_sqlite(empty: Path) -> None:
-    check(over_sqlite(empty), max_examples=50)
-
-
-def test_the_queue_over_postgresql(postgres_server: Server, postgres_url: str) -> None:
+@pytest.fixture
+def over_postgresql(postgres_server: Server, postgres_url: str) -> OpenDatabase:
     first = MortalPostgres(postgres_url)
     migrate(first)
     first.close()
@@ -57,7 +57,31 @@ def test_the_queue_over_postgresql(postgres_server: Server, postgres_url: str) -
         postgres_server.ask(f"TRUNCATE {TABLES} RESTART IDENTITY", name)
         return MortalPostgres(postgres_url, clock=clock)
 
-    check(open_database, max_examples=8, database=None)
+    return open_database
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent again is sent again at once."""
+    monkeypatch.setattr(transport, "FIRST_PAUSE_S", 0.0)
+
+
+def test_the_queue_over_sqlite(empty: Path) -> None:
+    check(lambda: QueueMachine(over_sqlite(empty)), max_examples=50)
+
+
+def test_the_queue_over_postgresql(over_postgresql: OpenDatabase) -> None:
+    check(lambda: QueueMachine(over_postgresql), max_examples=8, database=None)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_queue_over_http_and_sqlite(empty: Path) -> None:
+    check(lambda: FarQueueMachine(over_sqlite(empty)), max_examples=10)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_queue_over_http_and_postgresql(over_postgresql: OpenDatabase) -> None:
+    check(lambda: FarQueueMachine(over_postgresql), max_examples=4, database=None)
 
 
 SEARCH = {"max_examples": 300, "derandomize": True, "database": None, "phases": [Phase.generate]}
@@ -78,8 +102,22 @@ WEAKER = {
 @pytest.mark.parametrize("case", WEAKER)
 def test_a_weaker_guard_is_found_out(tmp_path: Path, empty: Path, case: str) -> None:
     guard, weaker, told = WEAKER[case]
+    weak = over_sqlite(empty, weakened(tmp_path / "sql", guard, weaker))
     with pytest.raises((AssertionError, StoreError), match=told):
-        check(over_sqlite(empty, weakened(tmp_path / "sql", guard, weaker)), **SEARCH)
+        check(lambda: QueueMachine(weak), **SEARCH)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_submission_without_its_key_is_found_out(empty: Path) -> None:
+    with pytest.raises(AssertionError):
+        check(lambda: FarQueueMachine(over_sqlite(empty), without="Idempotency-Key"), **SEARCH)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_report_that_is_not_heard_twice_is_found_out(tmp_path: Path, empty: Path) -> None:
+    forgets = over_sqlite(empty, weakened(tmp_path / "sql", "AND reported = 1", "AND reported = 2"))
+    with pytest.raises(AssertionError, match=r"holds, and was refused|was reported, and is refused"):
+        check(lambda: FarQueueMachine(forgets), **SEARCH)
 
 
 def weakened(folder: Path, guard: str, weaker: str) -> str:

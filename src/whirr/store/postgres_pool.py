@@ -189,10 +189,10 @@ class Pool:
             if not isinstance(error, psycopg.Error):
                 raise
         finally:
-            if not connection.closed and not self._closed:
+            if not connection.closed:
                 self._idle.append(connection)
-            else:
-                connection.close()
+            if self._closed:  # looked at last: another thread may be closing it at this moment
+                self.close()
             self._free.release()
 
     def close(self) -> None:
