@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from whirr.errors import NotFound, TooMany, Unauthenticated, UsageError
 from whirr.model import Role, Token
-from whirr.server.access import BURST, FAILURES, REMEMBERED_S, WITHIN_S, Gate
+from whirr.server.access import BURST, FAILURES, REMEMBERED_S, STRANGERS, WITHIN_S, Gate
 from whirr.store import open_database
 from whirr.store.database import Database
 from whirr.tokens import LocalTokens
@@ -154,6 +155,41 @@ def test_whoever_was_known_goes_on_beside_one_that_guesses(gate: Gate, setting: 
             ask(gate, f"wrong-{number}")
     setting.seconds += REMEMBERED_S + 0.01
     assert ask(gate, "good") == "one"
+
+
+def test_many_guesses_at_once_are_no_more_than_one_after_another(gate: Gate, callers: Callers) -> None:
+    async def guess() -> list[object]:
+        asked = (gate.caller(f"wrong-{number}", "here") for number in range(10 * FAILURES))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    told = [type(error) for error in asyncio.run(guess())]
+    assert set(told) == {Unauthenticated, TooMany}
+    assert callers.lookups < FAILURES + STRANGERS
+    with pytest.raises(TooMany):
+        ask(gate, "wrong")
+
+
+def test_others_are_not_held_up_by_a_look_up_that_takes_long(setting: Setting) -> None:
+    good = Token("1", "one", Role.READ, NOON, None, None)
+    answers, asked = threading.Event(), threading.Event()
+
+    def check(text: str) -> Token:
+        if text == "slow":
+            asked.set()
+            assert answers.wait(60)
+        return good
+
+    gate = Gate(check, lambda: setting.seconds)
+
+    async def both() -> None:
+        slow = asyncio.create_task(gate.caller("slow", "here"))
+        assert await asyncio.to_thread(asked.wait, 60)
+        setting.seconds += 1000
+        assert await gate.caller("quick", "here") == good
+        answers.set()
+        assert await slow == good  # came first, is counted last: nobody was too quick
+
+    asyncio.run(both())
 
 
 def test_one_wrong_token_again_and_again_is_no_guessing(gate: Gate) -> None:

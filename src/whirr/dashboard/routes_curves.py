@@ -18,11 +18,11 @@ from whirr.curves.cache import Curve, CurveCache, Kind
 from whirr.curves.drawing import Wanted
 from whirr.dashboard.curve_columns import encode
 from whirr.errors import FolderError, NotFound
-from whirr.server.access import READ
+from whirr.server.access import READ, Guarded
 from whirr.server.app import answer, hub_of
 from whirr.values import spell
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=Guarded, include_in_schema=False)
 
 MOST_RUNS = 1000
 FEWEST_POINTS, MOST_POINTS = 4, 20_000

@@ -18,11 +18,11 @@ from whirr.dashboard.workersview import workers_of
 from whirr.errors import UsageError
 from whirr.local import LocalHub
 from whirr.model import Job, JobStatus
-from whirr.server.access import READ, SUBMIT
+from whirr.server.access import READ, SUBMIT, Guarded
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.routes_queue import JobId, moved, submitted_again, who
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=Guarded, include_in_schema=False)
 
 LASTS_S = 0.4
 """Pages that ask within this time of each other are told the same: they all hear of a change at once."""

@@ -22,14 +22,14 @@ from whirr.dashboard import artifact_list, comparison, log_search, run_facts
 from whirr.errors import NotFound, UsageError
 from whirr.folder import PATCH, REQUIREMENTS
 from whirr.hub import Hub
-from whirr.server.access import READ, SUBMIT
+from whirr.server.access import READ, SUBMIT, Guarded
 from whirr.server.app import answer, audit, bells_of, hub_of
 from whirr.server.routes_queue import shown
 from whirr.server.routes_runs import LONGEST_WAIT_S
 from whirr.server.schemas import schema
 from whirr.server.sending import BINARY, LOOK_EVERY_S, is_same, tag_of
 
-router = APIRouter(prefix="/ui", include_in_schema=False)
+router = APIRouter(prefix="/ui", route_class=Guarded, include_in_schema=False)
 
 RunId = Annotated[str, Path(pattern=r"^[^/\x00]{1,255}$")]
 LogPath = Annotated[str, Query(max_length=4000)]

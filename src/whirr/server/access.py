@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from whirr.errors import AccessDenied, TooMany, Unauthenticated
 from whirr.model import Role, Token
@@ -22,6 +25,9 @@ MOST_REMEMBERED = 1000
 FAILURES, WITHIN_S = 20, 60.0
 """So many different wrong tokens from one address are looked at in this time; then none is that was not good before,
 so that one that guesses, or a worker whose token was revoked, does not shut out the others behind the same address."""
+
+STRANGERS = 8
+"""So many tokens that were not good before are looked up at a time; the others wait, and may then be too many."""
 
 REQUESTS_PER_S, BURST = 2000.0, 4000.0
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -42,6 +48,7 @@ class Gate:
         self._known: OrderedDict[str, tuple[float, Token]] = OrderedDict()
         self._failures: OrderedDict[str, dict[int, float]] = OrderedDict()
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._strangers = asyncio.Semaphore(STRANGERS)
 
     async def caller(self, text: str, address: str) -> Token:
         """Who holds this token.
@@ -53,32 +60,47 @@ class Gate:
         now = self._monotonic()
         known = self._known.get(text)
         if known is None or known[0] < now - REMEMBERED_S:
-            known = (now, await self._looked_up(text, address, now))
+            known = (now, await self._looked_up(text, address))
             _put(self._known, text, known)
-        self._count(known[1], now)
+        self._count(known[1])
         return known[1]
 
-    async def _looked_up(self, text: str, address: str, now: float) -> Token:
-        failed = {wrong: at for wrong, at in self._failures.get(address, {}).items() if at > now - WITHIN_S}
-        if len(failed) >= FAILURES and text and text not in self._known:
-            raise TooMany("too many wrong tokens came from this address", hint="wait a minute")
-        token = await run_in_threadpool(self._check, text) if text else None
+    async def _looked_up(self, text: str, address: str) -> Token:
+        if not text:
+            raise _unknown("the server wants a token")
+        if text in self._known:
+            return await self._proved(text, address)
+        async with self._strangers:
+            if len(self._failed(address)) >= FAILURES:
+                raise TooMany("too many wrong tokens came from this address", hint="wait a minute")
+            return await self._proved(text, address)
+
+    async def _proved(self, text: str, address: str) -> Token:
+        token = await run_in_threadpool(self._check, text)
         if token is None:
-            if text:
-                _put(self._failures, address, {hash(text): now, **failed})
+            _put(self._failures, address, {**self._failed(address), hash(text): self._monotonic()})
             self._known.pop(text, None)
-            raise Unauthenticated(
-                "the server does not know this token" if text else "the server wants a token",
-                hint="whirr login URL keeps one; on the server: whirr token create NAME --role ROLE",
-            )
+            raise _unknown("the server does not know this token")
         return token
 
-    def _count(self, token: Token, now: float) -> None:
+    def _failed(self, address: str) -> dict[int, float]:
+        """What was wrong lately from there."""
+        late = self._monotonic() - WITHIN_S
+        return {wrong: at for wrong, at in self._failures.get(address, {}).items() if at > late}
+
+    def _count(self, token: Token) -> None:
+        now = self._monotonic()  # of this moment: a look-up takes its time, and others are counted meanwhile
         left, at = self._left.get(token.id, (BURST, now))
         left = min(left + (now - at) * REQUESTS_PER_S, BURST) - 1
         _put(self._left, token.id, (max(left, 0.0), now))
         if left < 0:
             raise TooMany(f"too many requests with the token {token.name}", hint="slow down")
+
+
+def _unknown(message: str) -> Unauthenticated:
+    return Unauthenticated(
+        message, hint="whirr login URL keeps one; on the server: whirr token create NAME --role ROLE"
+    )
 
 
 def _put(kept: OrderedDict[str, T], key: str, value: T) -> None:
@@ -127,12 +149,31 @@ class Needs:
 
     async def __call__(self, request: Request) -> None:
         """Raises Unauthenticated, AccessDenied or TooMany."""
+        if getattr(request.state, "passed", None) is self:
+            return
         caller = await identify(request)
         if caller.role not in self.roles:
             wanted = " or ".join(sorted(self.roles))
             raise AccessDenied(
                 f"the token {caller.name} has the role {caller.role}", hint=f"this takes one of role {wanted}"
             )
+        request.state.passed = self
+
+
+class Guarded(APIRoute):
+    """A route that knows who asks before it reads what they send: FastAPI reads the body before its dependencies."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See ``APIRoute``."""
+        handle = super().get_route_handler()
+        needs = [each.dependency for each in self.dependencies if isinstance(each.dependency, Needs)]
+
+        async def guarded(request: Request) -> Response:
+            for need in needs:
+                await need(request)
+            return await handle(request)
+
+        return guarded
 
 
 READ = Depends(Needs(*Role))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from whirr import wire
 from whirr.errors import AccessDenied, NotFound, TooLarge, UsageError, WhirrError
 
 BODY_LIMIT, LARGE_LIMIT = 1 << 20, 40 << 20
-LARGE = (f"{wire.API}/jobs", f"{wire.API}/runs/", f"{wire.API}/contents/")
+LARGE = re.compile(f"{wire.API}/(jobs$|runs/|contents/)")
 """Where files come with a request; how long they may be their routes say too."""
 
 UNBOUNDED = ("PUT", f"{wire.API}/code/")
@@ -113,7 +114,7 @@ def _limit(scope: Scope, path: str) -> int | None:
     """
     if scope["method"] == UNBOUNDED[0] and path.startswith(UNBOUNDED[1]):
         return None
-    limit = LARGE_LIMIT if path.startswith(LARGE) else BODY_LIMIT
+    limit = LARGE_LIMIT if LARGE.match(path) else BODY_LIMIT
     for length in _values(scope, b"content-length"):
         if length.isdecimal() and int(length) > limit:
             raise TooLarge(f"the request is too large: {length} bytes", hint=f"at most {limit} bytes")

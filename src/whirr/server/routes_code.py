@@ -14,11 +14,11 @@ from starlette.concurrency import run_in_threadpool
 from whirr import wire
 from whirr.codestore import PACK_LIMIT
 from whirr.errors import TooLarge, UsageError
-from whirr.server.access import READ, SUBMIT, WORK
+from whirr.server.access import READ, SUBMIT, WORK, Guarded
 from whirr.server.app import answer, hub_of
 from whirr.server.schemas import schema
 
-router = APIRouter(prefix=wire.API, tags=["code"])
+router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["code"])
 
 BLOCK = 2**18
 MOST = 2000

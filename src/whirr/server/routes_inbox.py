@@ -18,11 +18,11 @@ from whirr.errors import AccessDenied, TooLarge
 from whirr.hub import Target
 from whirr.model import Lease, Role
 from whirr.server import probe
-from whirr.server.access import SEND, WORK, caller_of
+from whirr.server.access import SEND, WORK, Guarded, caller_of
 from whirr.server.app import answer, hub_of
 from whirr.server.schemas import schema
 
-router = APIRouter(prefix=wire.API, tags=["files of other machines"])
+router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["files of other machines"])
 
 PART_LIMIT = 16 << 20
 """Bytes of one request; more is sent in parts."""

@@ -20,12 +20,12 @@ from whirr.jsonio import write_plain
 from whirr.local import LocalHub
 from whirr.model import Attempt, Job, JobSpec, JobStatus
 from whirr.resubmission import Changes
-from whirr.server.access import READ, SUBMIT, caller_of
+from whirr.server.access import READ, SUBMIT, Guarded, caller_of
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
 from whirr.submitting import Submission
 
-router = APIRouter(prefix=wire.API, tags=["queue"])
+router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["queue"])
 
 STAGED = (PATCH, REQUIREMENTS)
 STAGED_LIMIT = 16 << 20

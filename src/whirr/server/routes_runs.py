@@ -20,13 +20,13 @@ from whirr.catalog import FileEntry, Labels, RunDetail, RunPage, RunQuery
 from whirr.encode import INDEX, TIMESTAMP
 from whirr.folder import decode
 from whirr.progress import Progress
-from whirr.server.access import READ, SUBMIT
+from whirr.server.access import READ, SUBMIT, Guarded
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
 from whirr.server.sending import BLOCK, Asked, Part, Stream, blocks, is_unchanged, sent, tag_of
 from whirr.wire import API
 
-router = APIRouter(prefix=wire.API, tags=["runs"])
+router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["runs"])
 
 if TYPE_CHECKING:
     EditBody: TypeAlias = BaseModel

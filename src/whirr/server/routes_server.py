@@ -13,14 +13,14 @@ from whirr import wire
 from whirr.errors import UsageError
 from whirr.fleet import Health, look
 from whirr.model import JobStatus, Role, Token
-from whirr.server.access import ADMIN, READ, caller_of
+from whirr.server.access import ADMIN, READ, Guarded, caller_of
 from whirr.server.app import answer, audit, bells_of, hub_of
 from whirr.server.observe import Meters
 from whirr.server.schemas import schema
 
 LONGEST_S = 3650 * 86400.0
 outside = APIRouter(tags=["server"])
-router = APIRouter(prefix=wire.API, tags=["server"])
+router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["server"])
 
 
 class State(NamedTuple):

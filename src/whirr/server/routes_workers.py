@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from whirr import wire
 from whirr.errors import UsageError
 from whirr.model import Claim, Job, Lease, Outcome, Sighting, WorkerInfo
-from whirr.server.access import READ, WORK
+from whirr.server.access import READ, WORK, Guarded
 from whirr.server.app import answer, bells_of, hub_of
 from whirr.server.routes_queue import Number, shown
 from whirr.server.schemas import schema
 
-router = APIRouter(prefix=wire.API, tags=["workers"])
+router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["workers"])
 
 WorkerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@-]{0,120}$")]
 
