@@ -349,11 +349,9 @@ def _put(base: Path, path: str, make: Callable[[int, str], None]) -> None:
     try:
         make(folder, draft)
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(draft, dir_fd=folder)
-        raise
     finally:
+        with suppress(OSError):  # it is there still after an error, and where both are one file: a link to itself
+            os.unlink(draft, dir_fd=folder)
         os.close(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,8 +49,8 @@ class RemoteInbox:
 
     def send(self, sha256: str, offset: int, data: bytes) -> int:
         path, params = f"/contents/{sha256}", {"offset": offset}
-        content, headers = _body(data)
-        done = self._transport.call("PATCH", path, content=content, params=params, headers=headers, safe=True)
+        with _body(data) as (content, headers):
+            done = self._transport.call("PATCH", path, content=content, params=params, headers=headers, safe=True)
         return int(done["size"])
 
     def seal(self, target: Target, sums: Mapping[str, tuple[int, str]]) -> list[str]:
@@ -76,17 +77,17 @@ class RemoteInbox:
             "late": True if target.late else None,
             "offset": offset,
         }
-        content, headers = (None, None) if data is None else _body(data)
-        return self._transport.call(
-            method,
-            f"/runs/{quote(target.run_id, safe='')}/{what}",
-            json=json,
-            content=content,
-            params=params,
-            headers=headers,
-            safe=True,
-            timeout_s=timeout_s,
-        )
+        with _body(data) as (content, headers):
+            return self._transport.call(
+                method,
+                f"/runs/{quote(target.run_id, safe='')}/{what}",
+                json=json,
+                content=content,
+                params=params,
+                headers=headers,
+                safe=True,
+                timeout_s=timeout_s,
+            )
 
 
 class Pieces:
@@ -98,15 +99,25 @@ class Pieces:
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
 
+    def forget(self) -> None:
+        """Let go of them."""
+        self._data = memoryview(b"")
+
     def __iter__(self) -> Iterator[memoryview]:
         return (self._data[start : start + PIECE] for start in range(0, len(self._data), PIECE))
 
 
-def _body(data: bytes) -> tuple[Any, dict[str, str]]:
+@contextmanager
+def _body(data: bytes | None) -> Iterator[tuple[Any, dict[str, str]]]:
     """What to send, and its headers."""
-    if len(data) <= PIECE:
-        return data, BINARY
-    return Pieces(data), {**BINARY, "Content-Length": str(len(data))}
+    if data is None or len(data) <= PIECE:
+        yield data, {} if data is None else BINARY
+        return
+    pieces = Pieces(data)
+    try:
+        yield pieces, {**BINARY, "Content-Length": str(len(data))}
+    finally:  # an answer refers to what was sent, and lives on until the next collection
+        pieces.forget()
 
 
 def _file(path: str) -> str:

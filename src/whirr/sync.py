@@ -164,6 +164,7 @@ class Shipment:
         longer: list[str] = []
         for path, status in self._files():
             there = self._there.get(path)
+            self._inodes[path] = status.st_ino
             if there is None or (there != status.st_size and not GROWING.fullmatch(path)):
                 continue
             if there > status.st_size:
@@ -281,6 +282,7 @@ class Shipment:
             self._send_content(path, status)
             self._there[path] = status.st_size
             return False
+        self._contents.pop(path, None)
         with self._opened(path, status) as handle:
             for _ in range(PARTS_A_TURN):
                 if done >= status.st_size and path in self._there:

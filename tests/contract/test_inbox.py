@@ -20,6 +20,8 @@ from whirr.model import Lease, Role, Verdict
 
 LEASE_S = 60.0
 DIRECT = "local-20261125-120000-abcdef"
+LARGE = 3_000_000
+"""Bytes: a server takes such a part in several pieces."""
 
 
 @pytest.fixture
@@ -80,6 +82,21 @@ def test_an_append_that_is_sent_again_changes_nothing(hub: Hub, target: Target) 
     assert hub.inbox.append(target, "output.log", 0, b"abc") == 3
     assert hub.inbox.append(target, "output.log", 1, b"bcde") == 5  # a part of it was there
     assert at_hub(hub, target, "output.log") == b"abcde"
+
+
+def test_an_append_of_many_pieces_that_is_sent_again_changes_nothing(hub: Hub, target: Target) -> None:
+    data = os.urandom(LARGE)
+    for _ in range(3):
+        assert hub.inbox.append(target, "output.log", 0, data) == LARGE
+    assert hub.inbox.append(target, "output.log", LARGE // 3, data[LARGE // 3 :] + b"end") == LARGE + 3
+    assert at_hub(hub, target, "output.log") == data + b"end"
+
+
+def test_two_who_append_the_same_at_once_append_it_once(hub: Hub, target: Target) -> None:
+    data = os.urandom(LARGE)
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda _: hub.inbox.append(target, "output.log", 0, data), range(3))) == [LARGE] * 3
+    assert at_hub(hub, target, "output.log") == data
 
 
 def test_an_append_after_a_gap_is_refused_with_where_the_file_ends(hub: Hub, target: Target) -> None:
@@ -148,6 +165,22 @@ def test_a_content_goes_in_parts_and_only_once(hub: Hub, target: Target) -> None
     assert at_hub(hub, target, "artifacts/a/model.pt") == data
     assert hub.inbox.offer(target, "artifacts/best.pt", sum_of(data), len(data)) == 3500  # nothing to send
     assert at_hub(hub, target, "artifacts/best.pt") == data
+
+
+def test_a_part_of_a_content_that_is_sent_again_changes_nothing(hub: Hub, target: Target) -> None:
+    data = os.urandom(LARGE)
+    assert hub.inbox.offer(target, "artifacts/x", sum_of(data), LARGE) == 0
+    for _ in range(3):
+        assert hub.inbox.send(sum_of(data), 0, data[:-5]) == LARGE - 5
+    assert hub.inbox.send(sum_of(data), LARGE - 5, data[-5:]) == LARGE
+    assert hub.inbox.offer(target, "artifacts/x", sum_of(data), LARGE) == LARGE
+    assert at_hub(hub, target, "artifacts/x") == data
+
+
+def test_what_is_in_place_and_offered_again_leaves_nothing_beside_it(hub: Hub, target: Target) -> None:
+    send(hub, target, "artifacts/x", b"xyz")
+    assert hub.inbox.offer(target, "artifacts/x", sum_of(b"xyz"), 3) == 3
+    assert os.listdir(hub.run_dir(1) / "artifacts") == ["x"]
 
 
 def test_an_empty_content_is_put_in_place_at_once(hub: Hub, target: Target) -> None:

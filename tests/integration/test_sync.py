@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from helpers import QUICK, only_run, outputs, program, run_dirs, start, wait_until
 from hubs import known, spec, worker
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from queue_cli import PYTHON, WHIRR, Answer, ask
 from servers import Served, running_server
@@ -22,6 +24,13 @@ from whirr.hub import Target
 from whirr.intake import LocalInbox
 from whirr.sync import Shipment
 
+SPARSE = 160 * 2**20
+PEAK = """
+import resource, subprocess, sys
+
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)  # a child of the test itself would inherit the test's
+"""
 RUN = f"""
     import sys, time, os
     import whirr
@@ -85,6 +94,26 @@ def test_a_run_is_followed_to_its_end(server: Served, tmp_path: Path) -> None:
     assert files_of(there) == files_of(run)
 
 
+def test_several_may_send_the_same_run_at_once(server: Served, tmp_path: Path) -> None:
+    run_dir = run_in(tmp_path)
+    (run_dir / "artifacts" / "large.bin").write_bytes(random.Random(8).randbytes(20_000_000))
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: sync(server, tmp_path, "--all"), range(3)))
+    assert [answer.code for answer in answers] == [0, 0, 0], "".join(answer.err for answer in answers)
+    assert files_of(server.root / "runs" / run_dir.name) == files_of(run_dir)
+
+
+def test_what_was_sent_is_not_kept_in_memory(server: Served, tmp_path: Path) -> None:
+    run_dir = run_in(tmp_path)
+    with (run_dir / "artifacts" / "sparse.bin").open("wb") as file:
+        file.truncate(SPARSE)
+    command = [PYTHON, "-c", PEAK, *WHIRR, "sync", "--all", "--server", server.url]
+    environ = {**os.environ, **server.environ}
+    peak = subprocess.run(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, check=True).stdout.split()[-1]
+    assert int(peak) * 1024 < SPARSE / 1.5
+    (server.root / "runs" / run_dir.name / "artifacts" / "sparse.bin").unlink()
+
+
 def test_another_run_of_the_same_id_is_not_overwritten(server: Served, tmp_path: Path) -> None:
     run = run_in(tmp_path)
     assert sync(server, tmp_path, run.name).code == 0
@@ -141,8 +170,18 @@ STEP = st.tuples(
 )
 
 
+REPLACED = [
+    ("output.log", "grow", b"01"),
+    ("output.log", "grow", b"234567"),
+    ("output.log", "again", b"-"),
+    ("output.log", "replace", b"89abcdef"),
+]
+"""A log that another of the same length takes the place of, after its sender was started anew."""
+
+
 @settings(max_examples=40)
 @given(st.lists(STEP, max_size=30), st.integers(0, 2**32))
+@example(REPLACED, 0)
 def test_whatever_is_written_and_lost_on_the_way_the_same_is_there_at_the_end(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, bytes]], seed: int
 ) -> None:
@@ -231,6 +270,23 @@ def test_of_a_file_that_has_grown_only_what_was_added_is_sent(tmp_path: Path) ->
     events.write_bytes(b"other" + events.read_bytes())  # it did not grow: it is another
     shipment.complete()
     assert (hub.root / "runs/local-1/events.out").read_bytes() == events.read_bytes()
+    hub.close()
+
+
+def test_of_a_log_that_grows_after_its_sender_was_started_anew_too(tmp_path: Path) -> None:
+    hub = open_hub(tmp_path / ".whirr")
+    here = tmp_path / "here"
+    here.mkdir()
+    log = here / "output.log"
+    log.write_bytes(b"before\n" * 1000)
+    Shipment(hub.inbox, Target("local-1"), here).turn()
+    anew = Shipment(hub.inbox, Target("local-1"), here)
+    anew.turn()
+    with log.open("ab") as file:
+        file.write(b"after\n")
+    anew.complete()
+    assert anew.sent == len(b"after\n")
+    assert (hub.root / "runs/local-1/output.log").read_bytes() == log.read_bytes()
     hub.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def command(
 
     RUN is an id, its beginning or its last part, an exact name, or - for the latest run.
     """
+    gc.enable()  # each answer of the server is a cycle, and holds what was sent
     settings = Settings.from_env()
     url = server_url(server) if server else settings.server_url
     if url is None:

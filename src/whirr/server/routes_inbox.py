@@ -123,17 +123,17 @@ async def _pieces(request: Request) -> AsyncIterator[bytearray]:
 
 
 async def _kept(request: Request, offset: int, keep: Callable[[int, bytearray], int]) -> int:
-    """Keep each piece while the next one comes; where they end."""
+    """Keep each piece while the next one comes; where the file ends then."""
     keeping: Future[int] | None = None
     try:
         async for piece in _pieces(request):
             if keeping is not None:
-                offset = await keeping
+                await keeping
             keeping = asyncio.ensure_future(run_in_threadpool(keep, offset, piece))
+            offset += len(piece)  # not where the file ends: of a part that is sent again that is behind the next piece
     finally:  # the client may have gone away: what came is kept
-        if keeping is not None:
-            offset = await keeping
-    return offset
+        ends_at = offset if keeping is None else await keeping
+    return ends_at
 
 
 @router.post("/runs/{run_id}/inbox", dependencies=[SEND], responses={200: {"model": schema(Sizes)}})
