@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from whirr.remote import RemoteHub
 
 DATABASE = "queue.db"
+SERVING_WAIT_S = 8.0
+"""How long a server waits for its database: who asked it then hears what is wrong, before giving up (``transport``)."""
 
 
 def connect(root: Path, settings: Settings, *, make: bool = False, adopt: bool = False) -> LocalHub:
@@ -80,11 +82,12 @@ def open_hub(
         FolderError: the folder cannot be made.
         StoreError: the database cannot be opened.
     """
+    wait_s = SERVING_WAIT_S if serving else None
     if database_url is None:
         make_queue(root)
-        database = open_database(root / QUEUE / DATABASE, clock=now)
+        database = open_database(root / QUEUE / DATABASE, clock=now, wait_s=wait_s)
     else:
-        database = open_database(database_url, clock=now)
+        database = open_database(database_url, clock=now, wait_s=wait_s)
         try:
             pair(root, database, adopt=adopt)
         except BaseException:

@@ -8,9 +8,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from helpers import wait_until
 from postgres import Server, running_server
 from remote_queues import a_remote_queue, clients, counted
+from servers import running_server as whirr_server
+
+from whirr.errors import StoreError
+from whirr.remote import RemoteHub
+from whirr.transport import Transport
 
 
 def test_the_server_is_killed_at_any_moment(tmp_path: Path, thorough: bool) -> None:
@@ -52,3 +59,22 @@ def test_the_database_of_a_server_is_killed(own_server: Server, tmp_path: Path) 
         counted(queue, done, "requeued")
         assert queue.server.process.poll() is None
         assert b"Traceback" not in queue.server.log.read_bytes()
+
+
+def test_a_database_that_is_away_is_named(own_server: Server, tmp_path: Path) -> None:
+    url = own_server.url(own_server.create_database())
+    with whirr_server(tmp_path, "--database-url", url) as server:
+        hub = RemoteHub(Transport(server.url, server.token, tries=1))  # it is told before it stops waiting
+        assert httpx.get(f"{server.url}/ready").status_code == 200
+        own_server.stop(signal.SIGQUIT)
+        answers = [httpx.get(f"{server.url}/ready", timeout=30) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [503, 503]
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        with pytest.raises(StoreError, match="PostgreSQL at "):
+            hub.counts()
+        own_server.start()
+        wait_until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+        assert hub.counts() == {}
+        hub.close()
+        assert server.stop() == 0
+        assert "Traceback" not in server.log.read_text()

@@ -112,7 +112,7 @@ def create_app(
         title="whirr", version=whirr.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.hub, app.state.bells, app.state.events, app.state.meters = hub, bells, events, meters
-    app.state.submissions = submissions
+    app.state.submissions, app.state.looking = submissions, None
     app.state.gate, app.state.sessions, app.state.prefix = Gate(known), sessions, prefix
     app.state.missing = missing
     for router in routers:

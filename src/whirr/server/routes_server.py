@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from fastapi import APIRouter, Request
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 import whirr
 from whirr import wire
-from whirr.errors import UsageError
+from whirr.errors import StoreError, UsageError
 from whirr.fleet import Health, look
 from whirr.model import JobStatus, Role, Token
 from whirr.server.access import ADMIN, READ, Guarded, caller_of
@@ -19,6 +20,7 @@ from whirr.server.observe import Meters
 from whirr.server.schemas import schema
 
 LONGEST_S = 3650 * 86400.0
+READY_WITHIN_S = 2.0
 outside = APIRouter(tags=["server"])
 router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["server"])
 
@@ -62,9 +64,16 @@ async def health() -> Response:
 
 
 @outside.get("/ready", responses={200: {"model": schema(State)}})
-def ready(request: Request) -> Response:
+async def ready(request: Request) -> Response:
     """Whether it can reach its database."""
-    hub_of(request).clock()
+    state = request.app.state
+    if state.looking is None or state.looking.done():  # one look for all who ask: nobody else waits for a thread
+        state.looking = asyncio.create_task(asyncio.to_thread(hub_of(request).clock))
+        state.looking.add_done_callback(asyncio.Task.exception)  # perhaps nobody waits for it any more
+    try:
+        await asyncio.wait_for(asyncio.shield(state.looking), READY_WITHIN_S)
+    except TimeoutError:
+        raise StoreError("the database gives no answer", hint="is it up, and can this machine reach it?") from None
     return answer(State("ok"))
 
 
