@@ -116,13 +116,31 @@ def test_it_lies_under_a_path_whether_or_not_a_proxy_takes_it_off(tmp_path: Path
         assert server.url.endswith("/whirr")
         if stripped:
             base = server.url.removesuffix("/whirr")
-            headers = {"Authorization": f"Bearer {server.token}", "X-Forwarded-For": "192.0.2.7"}
+            headers = {"Authorization": f"Bearer {server.token}", "X-Forwarded-For": "6.6.6.6, 192.0.2.7"}
             assert httpx.get(f"{base}/api/v1/queue", headers=headers).status_code == 200
             wait_until(lambda: '"client": "192.0.2.7"' in server.log.read_text())
+            assert "6.6.6.6" not in server.log.read_text()  # who asks may say anything; only the last word is the proxy's
         else:
             hub = server.hub()
             assert hub.submit(JobSpec(argv=("true",), workdir="/")).id == 1
+            odd = hub.run_dir(1) / "artifacts" / os.fsdecode(b"caf\xe9.txt")
+            odd.parent.mkdir(exist_ok=True)
+            odd.write_text("no UTF-8")
+            headers = {"Authorization": f"Bearer {server.token}"}
+            path = "/api/v1/runs/job-1/files/artifacts/caf%E9.txt"
+            assert httpx.get(server.url + path, headers=headers).text == "no UTF-8"
             hub.close()
+
+
+def test_the_address_it_tells_is_the_one_it_listens_at(tmp_path: Path) -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with running_server(tmp_path, "--host", "::1") as server:
+        assert server.url == f"http://[::1]:{server.port}"
+        assert whirr(server, "status", "--server", server.url).returncode == 0
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -146,7 +164,7 @@ def test_an_address_that_others_reach_without_tls_is_warned_of() -> None:
 
     assert [is_loopback(host) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost")] == [True] * 4
     assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.0.2.1", "head-node")] == [False] * 4
-    assert addresses("0.0.0.0", 1, "/p", tls=True)[0] == f"https://{os.uname().nodename}:1/p"
+    assert addresses("0.0.0.0", ("0.0.0.0", 1), "/p", tls=True)[0] == f"https://{os.uname().nodename}:1/p"
 
 
 def test_a_request_that_breaks_is_told_and_logged(tmp_path: Path) -> None:

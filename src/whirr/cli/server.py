@@ -102,7 +102,7 @@ def command(
     try:
         lock = None if replicas else _alone(hub)
         listening = open_socket(host, port)
-        urls = addresses(host, listening.getsockname()[1], prefix, tls=tls is not None)
+        urls = addresses(host, listening.getsockname()[:2], prefix, tls=tls is not None)
         hub.hold_leases()
         hub.inbox.sweep()
         if lock is not None:
@@ -146,13 +146,18 @@ def _alone(hub: LocalHub) -> Held:
         ) from None
 
 
-def addresses(host: str, port: int, prefix: str, *, tls: bool) -> list[str]:
-    """The addresses of a server that listens there, the one to tell others first."""
-    name = os.uname().nodename
+def addresses(host: str, bound: tuple[str, int], prefix: str, *, tls: bool) -> list[str]:
+    """The addresses of a server, the one to tell others first.
+
+    Args:
+        host: what was asked for, such as a name.
+        bound: the address and port at which it listens.
+    """
+    name, (address, port) = os.uname().nodename, bound
     if host in ("0.0.0.0", "::", ""):
         hosts = [name, socket.getfqdn(), *LOOPBACK]
     else:
-        hosts = [*LOOPBACK[1:2], *LOOPBACK] if host in LOOPBACK else [host]
+        hosts = [address, *LOOPBACK] if host in LOOPBACK else [host]
     scheme = "https" if tls else "http"
     return list(dict.fromkeys(f"{scheme}://{f'[{one}]' if ':' in one else one}:{port}{prefix}" for one in hosts))
 

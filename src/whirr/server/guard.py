@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,7 +67,7 @@ class Guard:
         path = scope["path"]
         if self._prefix and (path == self._prefix or path.startswith(self._prefix + "/")):
             scope["path"] = path = path[len(self._prefix) :] or "/"
-            scope["raw_path"] = path.encode()
+            scope["raw_path"] = _without(self._prefix, scope["raw_path"])
         try:
             self._check(scope, path)
             limit = _limit(scope, path)
@@ -100,6 +100,31 @@ class Guard:
             return (urlsplit(f"//{host}").hostname or "") in self._hosts
         except ValueError:
             return False
+
+
+def _without(prefix: str, raw: bytes) -> bytes:
+    """A path as it was sent, without its prefix: bytes that are no UTF-8 stay as they are."""
+    begins = next((each for each in (prefix.encode(), quote(prefix).encode()) if raw.startswith(each)), b"")
+    return raw[len(begins) :] or b"/"
+
+
+class BehindProxy:
+    """ASGI middleware: who asks is whom the proxy names.
+
+    That is the last entry of ``X-Forwarded-For``, which the proxy itself has added; those before it may be anybody's.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            named = [entry.strip() for value in _values(scope, b"x-forwarded-for") for entry in value.split(",")]
+            if named and named[-1]:
+                scope["client"] = (named[-1][:64], 0)
+            for scheme in _values(scope, b"x-forwarded-proto"):
+                scope["scheme"] = "https" if scheme.strip().lower() == "https" else "http"
+        await self._app(scope, receive, send)
 
 
 def _values(scope: Scope, wanted: bytes) -> list[str]:

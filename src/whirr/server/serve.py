@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from whirr.errors import UsageError
+from whirr.server.guard import BehindProxy
 
 BACKLOG = 2048
 CONNECTIONS = 5000
@@ -151,7 +152,9 @@ def serve(app: FastAPI, listening: socket.socket, tls: Tls | None = None, *, beh
     """
     _share_memory()
     gc.freeze()  # what there is now stays: a collection that looks at all of it stops every answer for 50 ms
-    Server(configured(app, tls, behind_proxy=behind_proxy)).run(sockets=[listening])
+    if behind_proxy:
+        app.add_middleware(BehindProxy)
+    Server(configured(app, tls)).run(sockets=[listening])
 
 
 def _share_memory() -> None:
@@ -160,8 +163,8 @@ def _share_memory() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
-def configured(app: FastAPI, tls: Tls | None = None, *, behind_proxy: bool = False) -> uvicorn.Config:
-    """How the application is served; the arguments are those of ``serve``."""
+def configured(app: FastAPI, tls: Tls | None = None) -> uvicorn.Config:
+    """How the application is served."""
     return uvicorn.Config(
         app,
         http=Protocol,
@@ -170,8 +173,7 @@ def configured(app: FastAPI, tls: Tls | None = None, *, behind_proxy: bool = Fal
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=behind_proxy,
-        forwarded_allow_ips="*",
+        proxy_headers=False,
         timeout_keep_alive=KEEP_S,
         timeout_graceful_shutdown=int(LAST_ANSWERS_S),
         limit_concurrency=_most_connections(),
