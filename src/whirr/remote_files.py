@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from whirr.errors import BadAnswer, NotFound, StoreError, TooMany, UsageError
 from whirr.folder import ATTEMPTS, decode
+from whirr.jsonio import write_atomic
 from whirr.remote_runs import RemoteFile, RemoteRuns
 from whirr.transport import TRIES, Transport, pause
 
@@ -207,8 +208,8 @@ def _piece(transport: Transport, place: str, file: BinaryIO, tag: Path) -> int:
     """
     there = file.seek(0, os.SEEK_END)
     headers = {"Accept-Encoding": "identity"}
-    if there and tag.exists():
-        headers |= {"Range": f"bytes={there - 1}-", "If-Range": tag.read_text()}
+    if there and (known := tag.read_text() if tag.exists() else ""):
+        headers |= {"Range": f"bytes={there - 1}-", "If-Range": known}
     with transport.stream(place, headers=headers) as answer:
         if answer.status_code == 206:
             total = int(answer.headers["Content-Range"].rpartition("/")[2])
@@ -217,7 +218,7 @@ def _piece(transport: Transport, place: str, file: BinaryIO, tag: Path) -> int:
             total = int(answer.headers["Content-Length"])
             file.truncate(0)
             file.seek(0)
-        tag.write_text(answer.headers["ETag"])
+        write_atomic(tag, answer.headers["ETag"].encode())
         for block in answer.iter_bytes(BLOCK):
             file.write(block)
     return total

@@ -119,7 +119,7 @@ def test_it_lies_under_a_path_whether_or_not_a_proxy_takes_it_off(tmp_path: Path
             headers = {"Authorization": f"Bearer {server.token}", "X-Forwarded-For": "6.6.6.6, 192.0.2.7"}
             assert httpx.get(f"{base}/api/v1/queue", headers=headers).status_code == 200
             wait_until(lambda: '"client": "192.0.2.7"' in server.log.read_text())
-            assert "6.6.6.6" not in server.log.read_text()  # who asks may say anything; only the last word is the proxy's
+            assert "6.6.6.6" not in server.log.read_text()  # anybody may say that; only the last is the proxy's word
         else:
             hub = server.hub()
             assert hub.submit(JobSpec(argv=("true",), workdir="/")).id == 1
