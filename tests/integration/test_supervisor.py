@@ -101,6 +101,18 @@ def test_a_long_reason_fits_into_the_result(tmp_path: Path, executor: ProcessExe
     assert (tmp_path / "result.json").stat().st_size < supervisor.PLACEHOLDER_SIZE
 
 
+def test_a_command_longer_than_a_packet_is_refused_with_its_reason(tmp_path: Path, executor: ProcessExecutor) -> None:
+    for length in (66_000, 120_000):  # a single argument of the kernel's is no longer than 131,072 bytes
+        kind, message = refused(executor, task(tmp_path, "x" * length))
+        assert kind is Fault.START_FAILED
+        assert "/xxx" in message
+        assert message.endswith("cannot be run: File name too long")
+
+
+def test_a_reason_is_valid_text(tmp_path: Path, executor: ProcessExecutor) -> None:
+    assert refused(executor, task(tmp_path, os.fsdecode(b"no\xff")))[1] == "there is no command no\\udcff"
+
+
 def test_the_command_is_given_word_for_word(tmp_path: Path, executor: ProcessExecutor) -> None:
     words = ["a b", "", "*", "$HOME", os.fsdecode(b"\xff"), "é"]
     run(executor, task(tmp_path, "any name", "-c", 'printf "%s|" "$0" "$@"; pwd', *words, executable="/bin/sh"))

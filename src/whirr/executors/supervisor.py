@@ -199,8 +199,9 @@ class Supervisor:
         self.report()
 
     def fail(self, kind: str, message: str) -> None:
-        """Note why there is no exit code; a long text would not fit into the placeholder."""
-        self.ending.update(error=kind, message=message[:300])
+        """Note why there is no exit code; of a long text, for the placeholder, the beginning and the end."""
+        text = message.encode("utf-8", "backslashreplace").decode()  # a path may be none
+        self.ending.update(error=kind, message=text if len(text) <= 300 else f"{text[:150]} ... {text[-145:]}")
 
     def prepare(self) -> None:
         """Become a subreaper, hear signals by a pipe, and ask the kernel to spare this process when memory runs out."""
@@ -219,12 +220,11 @@ class Supervisor:
         told, tell = os.pipe()
         self.began, now = time.monotonic(), boot_clock()
         self.ending["started_at"] = stamp()
-        pid = os.fork()
-        if pid == 0:
+        if (pid := os.fork()) == 0:
             self.become_leader(tell)
         os.close(tell)
-        refusal = os.read(told, PACKET)  # the end of the pipe: exec closed it
-        os.close(told)
+        with open(told, "rb") as pipe:
+            refusal = pipe.read()  # nothing: exec closed it
         if refusal:
             self.fail(*marshal.loads(refusal))
             return
