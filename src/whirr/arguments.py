@@ -9,6 +9,7 @@ from typing import Any
 
 from whirr.errors import NotFound, UsageError
 from whirr.paths import names_of
+from whirr.values import encodes
 
 
 @contextmanager
@@ -30,19 +31,24 @@ def text(name: str, value: Any) -> str:
     Raises:
         UsageError: it is none.
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not encodes(value):
         raise UsageError(f"{name}={value!r} is no text")
     return value
 
 
-def texts(name: str, values: Any) -> tuple[str, ...]:
+def texts(name: str, values: Any, errors: str = "surrogateescape") -> tuple[str, ...]:
     """Texts.
+
+    Args:
+        errors: as in ``values.encodes``.
 
     Raises:
         UsageError: there is something else among them, or only one text is given for all.
     """
     if isinstance(values, str | bytes) or not all(isinstance(value, str) for value in values):
         raise UsageError(f"{name}={values!r} does not hold texts", hint='such as ["python", "train.py"]')
+    if odd := [value for value in values if not encodes(value, errors)]:
+        raise UsageError(f"{name}: {odd[0]!r} is no text", hint="a part of it is half a character, or no UTF-8")
     return tuple(values)
 
 

@@ -180,7 +180,7 @@ class WhirrClient:
                 workdir=given.text("workdir", os.fspath(workdir)),
                 name=given.text("name", name) if name else None,
                 config=to_plain(as_config(config)),
-                tags=given.texts("tags", tags or ()),
+                tags=given.texts("tags", tags or (), "strict"),
                 priority=priority,
                 gpus=gpus,
                 timeout_s=time_limit,
@@ -320,7 +320,7 @@ class WhirrClient:
             changes = Changes(
                 argv=None if command_argv is None else given.texts("command_argv", command_argv),
                 name=None if name is None else given.text("name", name),
-                tags=None if tags is None else given.texts("tags", tags),
+                tags=None if tags is None else given.texts("tags", tags, "strict"),
                 priority=priority,
                 gpus=gpus,
                 timeout_s=time_limit,
@@ -396,7 +396,7 @@ class WhirrClient:
         Raises:
             WhirrClientError: there is no such run, or the server cannot be reached.
         """
-        place = f"/runs/{quote(given.run_id(run_id), safe='')}/metrics"
+        place = f"/runs/{quote(os.fsencode(given.run_id(run_id)), safe='')}/metrics"
         records, damaged = self._transport.again(lambda: read_records(self._transport, place))
         if damaged:
             warn(f"skipped {damaged} damaged lines in the metrics of {run_id}")
@@ -479,7 +479,8 @@ class WhirrClient:
             WhirrClientError: there is no such file, or the connection broke.
             OSError: ``dest`` cannot be written.
         """
-        place = f"/runs/{quote(given.run_id(run_id), safe='')}/files/{quote(given.path(path))}"
+        run, file = map(os.fsencode, (given.run_id(run_id), given.path(path)))
+        place = f"/runs/{quote(run, safe='')}/files/{quote(file)}"
         target = Path(dest)
         if target.is_dir():
             target /= os.path.basename(path)

@@ -27,7 +27,7 @@ from whirr.model import (
 )
 from whirr.needs import Needs, lease_lost, no_such_job, only
 from whirr.store.database import Database, Row, Transaction
-from whirr.store.rows import cause_text, job_of, list_text, usage_text, worker_of, worker_row
+from whirr.store.rows import cause_text, folder_text, job_of, list_text, usage_text, worker_of, worker_row
 
 BELLS = "bells"
 FOLDERS_AT_ONCE = 100
@@ -113,7 +113,7 @@ class Leasing:
 
     def lacking(self, workdir: str) -> list[str]:
         with self.database.snapshot() as tx:
-            return [row["worker"] for row in tx.all("lacking", workdir=workdir)]
+            return [row["worker"] for row in tx.all("lacking", workdir=folder_text(workdir))]
 
     def hold_leases(self) -> int:
         """Let the leases of remote workers begin anew, those that ran out too; how many.

@@ -174,7 +174,8 @@ class RemoteHub:
         self._transport.call("PUT", _of(worker, "folders"), json={"folders": folders}, safe=True)
 
     def lacking(self, workdir: str) -> list[str]:
-        found: list[str] = self._transport.get("/queue/lacking", {"workdir": workdir})["workers"]
+        text = workdir.encode("utf-8", "backslashreplace").decode()  # as the store compares it
+        found: list[str] = self._transport.get("/queue/lacking", {"workdir": text})["workers"]
         return found
 
     def left_for(self, worker: WorkerInfo) -> int:

@@ -13,7 +13,7 @@ from whirr.errors import CommitUnknown, FolderError, StoreError
 from whirr.model import Job, JobSpec, JobStatus
 from whirr.needs import Needs, no_such_job, only
 from whirr.store.database import Database, Row, Share, Transaction
-from whirr.store.rows import job_of, spec_text
+from whirr.store.rows import folder_text, job_of, spec_text
 
 STAGING = ".submit-"
 
@@ -104,7 +104,7 @@ class Submitter:
                 raise no_such_job(need)
         columns = {
             "spec": spec_text(spec),
-            "workdir": spec.workdir.encode("utf-8", "backslashreplace").decode(),
+            "workdir": folder_text(spec.workdir),
             "snapshot": int(spec.snapshot),
             "submission": key,
             "priority": spec.priority,

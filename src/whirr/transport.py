@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from whirr import wire
-from whirr.errors import BadAnswer, MissingExtra, StoreError, TooMany, Unreachable, how_to_install
+from whirr.errors import BadAnswer, MissingExtra, StoreError, TooMany, Unreachable, UsageError, how_to_install
 
 if TYPE_CHECKING:
     import httpx
@@ -164,6 +164,8 @@ class Transport:
             return self._client.build_request(
                 method, self.url + wire.API + path, content=content, params=given, headers=sent, timeout=timeout
             )
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{error.object!r} cannot be sent to a server: it is no valid text") from None
         except (self._httpx.InvalidURL, ValueError) as error:
             raise BadAnswer(
                 f"{self.url} is no address of a server: {error}", hint="such as http://head-node:8080"

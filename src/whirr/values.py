@@ -42,6 +42,18 @@ def revive(value: Any) -> Any:
     return NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
+def encodes(text: str, errors: str = "surrogateescape") -> bool:
+    """Whether a text has a form in bytes; unless ``errors`` is "strict", those that are no UTF-8 count, too.
+
+    Such a text is what ``os.fsdecode`` makes of the name of a file. Any other lone surrogate is half a character.
+    """
+    try:
+        text.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def fields_of(value: Any) -> dict[Any, Any] | None:
     """The named parts of a mapping-like object, or None when it has none that can be asked for.
 

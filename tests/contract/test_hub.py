@@ -16,7 +16,7 @@ from whirr import process
 from whirr.errors import IllegalTransition, LeaseLost, NotFound, UsageError
 from whirr.folder import read_meta
 from whirr.hub import Bell, Hub
-from whirr.model import CRASHES_ALLOWED, CauseKind, Claim, Job, JobSpec, JobStatus, Verdict, WorkerInfo
+from whirr.model import CRASHES_ALLOWED, Cause, CauseKind, Claim, Job, JobSpec, JobStatus, Verdict, WorkerInfo
 from whirr.resubmission import Changes, shown
 
 COMPLETED, FAILED, REQUEUE, CRASHED = Verdict
@@ -772,3 +772,14 @@ def test_arguments_and_paths_need_not_be_valid_text(hub: Hub) -> None:
     hub.submit(given)
     assert as_given(hub.job(1), given) == given
     assert read_meta(hub.run_dir(1))["status"] == "queued"
+    assert hub.lacking("/tmp/\ud83d") == []
+    by = registered(hub, lease_s=10.0)
+    hub.tell_folders(by.id, dict.fromkeys(hub.unknown_folders(by.id), False))
+    assert hub.lacking(given.workdir) == [by.id]
+
+
+def test_a_cause_need_not_be_valid_text(hub: Hub) -> None:
+    hub.submit(spec("true"))
+    cause = Cause(CauseKind.COMMAND_NOT_FOUND, "there is no command no\udcff")
+    ended = hub.finish(claimed(hub, registered(hub)).lease, outcome(FAILED)._replace(cause=cause))
+    assert hub.job(1).cause == ended.cause == cause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import wait_until
@@ -11,8 +12,10 @@ from hubs import Ticker, known, outcome, spec, worker
 from servers import served
 
 from whirr.connect import open_hub
+from whirr.errors import UsageError
 from whirr.local import LocalHub
 from whirr.model import JobStatus, Verdict
+from whirr.resubmission import Changes
 
 
 @pytest.fixture
@@ -85,6 +88,31 @@ def test_a_server_takes_leases_back_without_being_asked(local: LocalHub, clock: 
         assert far.claim(by) is not None
         clock.seconds += 11
         wait_until(lambda: far.job(1).status is JobStatus.QUEUED)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"workdir": "/\ud83d"},
+        {"env": {"K": "\ud83d"}},
+        {"env": {"\ud83d": "V"}},
+        {"executable": "/bin/\ud83d"},
+        {"name": "\ud83d"},
+        {"tags": ("a", "\ud83d")},
+        {"tags": ("\udcff",)},
+    ],
+)
+def test_what_no_process_can_be_given_is_refused(local: LocalHub, about: dict[str, Any]) -> None:
+    with served(local) as far:
+        with pytest.raises(UsageError, match="no valid text"):
+            far.submit(spec("true", **about))
+        far.submit(spec("true"))
+        for argv in (("\ud83d",), ("true", "\ud83d")):
+            with pytest.raises(UsageError, match="no valid text"):
+                far.submit(spec(*argv))
+            with pytest.raises(UsageError, match="no valid text"):
+                far.again(1, Changes(argv=argv), "me")
+        assert sum(local.counts().values()) == 1
 
 
 def test_signs_of_life_of_many_workers_are_noted_at_once(local: LocalHub) -> None:

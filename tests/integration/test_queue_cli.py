@@ -141,6 +141,7 @@ class TestSubmit:
             (["--env", "=1", "--", "true"], "--env '=1' names no variable"),
             (["--env", "NOT_SET_HERE", "--", "true"], "--env NOT_SET_HERE: it is not set here"),
             (["--workdir", "missing", "--", "true"], "there is no folder"),
+            (["--tags", "a,\udcff", "--", "true"], "the tag '\\udcff' is no valid text"),
             (["--nope", "--", "true"], "no such option"),
         ],
     )

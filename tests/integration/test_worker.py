@@ -286,6 +286,23 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
         queue.completes(fine)
 
 
+def test_a_job_of_which_no_process_can_be_made_ends_no_worker(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        odd = [
+            queue.submit("true", "\ud83d"),
+            queue.submit("\ud83d"),
+            queue.submit("true", env={"K": "\ud83d"}),
+            queue.submit("true", workdir="/\ud83d"),
+        ]
+        unknown = queue.submit("no-such-\udcff")
+        fine = queue.record("exit", 0)
+        queue.worker("--drain").ends()
+        queue.completes(fine)
+        assert queue.job(unknown).cause.kind is CauseKind.COMMAND_NOT_FOUND
+        for job in odd:
+            assert (queue.job(job).status, queue.job(job).cause.kind) == (JobStatus.FAILED, CauseKind.START_FAILED)
+
+
 def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
     with a_queue(tmp_path) as queue:
         place = tmp_path / "work"

@@ -16,6 +16,7 @@ from whirr.model import Job, JobSpec, JobStatus
 from whirr.project import Project, find_project
 from whirr.snapshot import send
 from whirr.submission import UNTRACKED_LIMIT, Submission, keep, record
+from whirr.values import encodes
 
 JOBS = JobNumbers()
 SHOWN_FILES = 3
@@ -206,8 +207,14 @@ def _workdir(asked: str | None) -> str:
 
 
 def tags_of(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The tags that options name, each once."""
+    """The tags that options name, each once.
+
+    Raises:
+        UsageError: one is no text.
+    """
     tags = [tag.strip() for word in words for tag in word.split(",")]
+    if odd := [tag for tag in tags if not encodes(tag, "strict")]:
+        raise UsageError(f"the tag {odd[0]!r} is no valid text", hint="give it in UTF-8")
     return tuple(dict.fromkeys(filter(None, tags)))
 
 

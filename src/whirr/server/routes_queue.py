@@ -24,6 +24,7 @@ from whirr.server.access import READ, SUBMIT, Guarded, caller_of
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
 from whirr.submitting import Submission
+from whirr.values import encodes
 
 router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["queue"])
 
@@ -155,6 +156,10 @@ def _checked(spec: JobSpec) -> JobSpec:
     texts = (*spec.argv, spec.workdir, *spec.env, *spec.env.values(), *spec.tags, spec.name or "")
     if any("\0" in text for text in texts) or any("=" in name or not name for name in spec.env):
         raise UsageError("a text holds a NUL, or the name of a variable a '='")
+    odd = [text for text in (*texts, spec.executable or "") if not encodes(text)]
+    odd += [tag for tag in spec.tags if not encodes(tag, "strict")]
+    if odd:
+        raise UsageError(f"{odd[0][:200]!r} is no valid text", hint="a part of it is half a character, or no UTF-8")
     wrong = [
         name
         for name, value, least in (

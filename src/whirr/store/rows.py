@@ -16,7 +16,15 @@ Row = Mapping[str, Any]
 def spec_text(spec: JobSpec) -> str:
     """What is submitted, as the store keeps it."""
     free = {"config": to_plain(dict(spec.config)), "submitted": to_plain(dict(spec.submitted))}
-    found = {**spec._asdict(), **free, "env": dict(spec.env)}
+    return _text({**spec._asdict(), **free, "env": dict(spec.env)})
+
+
+def folder_text(workdir: str) -> str:
+    """A work folder as the store keeps it to compare it."""
+    return workdir.encode("utf-8", "backslashreplace").decode()
+
+
+def _text(found: Mapping[str, Any]) -> str:
     try:
         return orjson.dumps(found).decode()
     except orjson.JSONEncodeError:  # an argument or a path that is no valid text, as POSIX allows
@@ -25,14 +33,18 @@ def spec_text(spec: JobSpec) -> str:
         return json.dumps(found)
 
 
-def spec_of(text: str) -> JobSpec:
-    """The inverse of ``spec_text``; keys of a later version are left out."""
+def _found(text: str) -> Any:
     try:
-        found = orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         import json
 
-        found = json.loads(text)
+        return json.loads(text)
+
+
+def spec_of(text: str) -> JobSpec:
+    """The inverse of ``spec_text``; keys of a later version are left out."""
+    found = _found(text)
     known = {name: found[name] for name in JobSpec._fields if name in found}
     for name in ("argv", "tags", "after", "after_any"):
         known[name] = tuple(known.get(name, ()))
@@ -41,12 +53,12 @@ def spec_of(text: str) -> JobSpec:
 
 def cause_text(cause: Cause | None) -> str | None:
     """A cause as the store keeps it."""
-    return None if cause is None else orjson.dumps(cause.as_dict()).decode()
+    return None if cause is None else _text(cause.as_dict())
 
 
 def cause_of(text: str | None) -> Cause | None:
     """The inverse of ``cause_text``."""
-    return None if text is None else Cause.from_dict(orjson.loads(text))
+    return None if text is None else Cause.from_dict(_found(text))
 
 
 def job_of(row: Row) -> Job:

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from whirr import clock
-from whirr.errors import LeaseLost, NotFound, StoreError, TooMany, WhirrError
+from whirr.errors import LeaseLost, NotFound, StoreError, TooMany
 from whirr.executors.base import Ending, Executor, Handle, StopReason, Task
 from whirr.folder import OUTPUT
 from whirr.gpuset import Gpu
@@ -106,7 +106,7 @@ class Jobs:
             if ended := end_earlier(self._queue, claim.job, self._folders.previous(claim.job)):
                 self._say(f"{_name(claim.job)}: {ended} processes ended that its last attempt had left")
             handle = self._executor.start(task)
-        except (WhirrError, OSError) as error:
+        except Exception as error:  # whatever a job holds, it ends neither its worker nor the jobs beside it
             self._could_not_start(claim, error)
             return False
         self.running[_key(claim)] = Active(claim, task, handle)
