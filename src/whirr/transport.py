@@ -40,6 +40,7 @@ class Transport:
 
     Raises:
         MissingExtra: httpx is not installed.
+        UsageError: the token cannot be sent.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Transport:
             import httpx
         except ImportError:
             raise MissingExtra("a server is spoken to with httpx", hint=how_to_install("server")) from None
+        if token and not (token.isascii() and token.isprintable()):
+            raise UsageError("the token holds a character that no token has", hint="give it as whirr token showed it")
         self.url = url.rstrip("/")
         self._httpx = httpx
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -113,6 +113,15 @@ def test_what_cannot_be_meant_is_refused_before_it_is_sent(
     assert told.value.code == "usage"
 
 
+@pytest.mark.parametrize("token", ["a\nb", "é", "a\0b", "\ud83d"])
+def test_a_token_that_cannot_be_sent_is_called_so(token: str) -> None:
+    for about in ({"token": token}, {"environ": {"WHIRR_TOKEN": token}}):
+        with pytest.raises(WhirrClientError, match="token") as told:
+            WhirrClient("http://127.0.0.1:9", **about)
+        assert told.value.code == "usage"
+        assert token not in str(told.value)
+
+
 @pytest.mark.parametrize("path", ["../meta.json", "/etc/passwd", "a/../../b", "a//b", "a\0b", "."])
 def test_a_path_out_of_the_run_is_refused(client: WhirrClient, path: str, tmp_path: Path) -> None:
     for call in (client.get_artifact, lambda run, path: client.download_artifact(run, path, tmp_path / "file")):
