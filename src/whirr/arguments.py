@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from whirr.errors import NotFound, UsageError
 from whirr.paths import names_of
 from whirr.values import encodes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+KEY = re.compile(r"[!-~]{8,200}")
 
 
 @contextmanager
@@ -23,6 +30,26 @@ def meant() -> Iterator[None]:
         yield
     except (TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"an argument is of the wrong kind: {error}") from error
+
+
+def within(scope: Callable[[], AbstractContextManager[None]]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorates functions that run in a scope, which only calls that fit them come into.
+
+    Any other call is a TypeError, as everywhere in Python.
+    """
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def called(*arguments: P.args, **named: P.kwargs) -> T:
+            signature.bind(*arguments, **named)
+            with scope():
+                return function(*arguments, **named)
+
+        return called
+
+    return decorated
 
 
 def text(name: str, value: Any) -> str:
@@ -62,6 +89,17 @@ def pairs(name: str, values: Mapping[str, str]) -> dict[str, str]:
     return dict(values)
 
 
+def waiting(poll_interval: float, timeout: float | None) -> None:
+    """How to wait: seconds between two looks, and the most seconds.
+
+    Raises:
+        UsageError: one is no number of seconds.
+    """
+    with meant():
+        if not poll_interval >= 0 or not (timeout is None or timeout >= 0 or timeout < 0):
+            raise UsageError(f"poll_interval={poll_interval} or timeout={timeout} is no number of seconds")
+
+
 def run_id(value: Any) -> str:
     """The id of a run.
 
@@ -72,6 +110,17 @@ def run_id(value: Any) -> str:
     if "/" in found or found.startswith("."):
         raise NotFound(f"there is no run {found[:200]}", hint="whirr runs lists the runs there are")
     return found
+
+
+def key(value: Any) -> str:
+    """The key of a submission.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str) or not KEY.fullmatch(value):
+        raise UsageError("key is not 8 to 200 printable characters")
+    return value
 
 
 def path(value: Any) -> str:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 AWAY_S = 86400.0
 PAGE = 500
 SHORTEST_INTERVAL_S = 0.05
-KEY = re.compile(r"[!-~]{8,200}")
 JOB_RUN = re.compile(r"job-(\d{1,15})")
 
 
@@ -58,7 +57,7 @@ class WhirrClientError(WhirrError):
 def _told() -> Iterator[None]:
     """Whatever goes wrong on the way reaches the caller as ``WhirrClientError``.
 
-    The methods check what they are given before anything is sent; what has the wrong form after that is an answer.
+    What is given is looked at before anything is sent (``arguments``); what has the wrong form after that is an answer.
     """
     try:
         yield
@@ -68,11 +67,14 @@ def _told() -> Iterator[None]:
         raise WhirrClientError(f"{error}: {error.hint}", hint=error.hint, code=error.code) from error
     except WhirrError as error:
         raise WhirrClientError(str(error), hint=error.hint, code=error.code) from error
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         about = f"the server gave an answer that whirr does not understand: {type(error).__name__}: {error}"
         raise WhirrClientError(about, hint="is it of the same version?", code="bad-answer") from error
     except RuntimeError as error:  # httpx: the client has been closed
         raise WhirrClientError(str(error), hint="make a new WhirrClient", code="usage") from error
+
+
+_asks = given.within(_told)
 
 
 class WhirrClient:
@@ -105,9 +107,9 @@ class WhirrClient:
         environ: Mapping[str, str] | None = None,
         http: httpx.Client | None = None,
     ) -> None:
-        with _told():
-            if not timeout > 0:
-                raise UsageError(f"timeout={timeout} is no time to wait for an answer", hint="give seconds")
+        with _told(), given.meant():
+            if not timeout > 0 or not away >= 0:
+                raise UsageError(f"timeout={timeout} or away={away} is no time to wait", hint="give seconds")
             normal(given.text("url", url))
             self.url = url.strip().rstrip("/")
             env = os.environ if environ is None else environ
@@ -132,7 +134,7 @@ class WhirrClient:
 
     # Jobs
 
-    @_told()
+    @_asks
     def submit_job(
         self,
         command_argv: list[str],
@@ -194,15 +196,13 @@ class WhirrClient:
         return self._send("/jobs", {"spec": spec, "files": {}}, key)
 
     def _send(self, path: str, asked: Mapping[str, Any], key: str | None) -> dict[str, Any]:
-        if key is not None and not KEY.fullmatch(key):
-            raise UsageError("key is not 8 to 200 printable characters")
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else given.key(key)}
         answer = self._transport.call("POST", path, json=asked, headers=headers, safe=True)
         job = wire.record(Job, answer["job"])
         message = f"job {job.id} is {job.status}"
         return {"job_id": job.id, "run_id": job.run_id, "run_dir": answer["run_dir"], "message": message}
 
-    @_told()
+    @_asks
     def get_job(self, job_id: int) -> dict[str, Any]:
         """One job: ``job_id``, ``run_id``, ``status``, ``exit_code``, ``cause`` and what it was submitted with.
 
@@ -211,7 +211,7 @@ class WhirrClient:
         """
         return self._as_dict(wire.record(Job, self._transport.get(f"/jobs/{given.number(job_id)}")))
 
-    @_told()
+    @_asks
     def wait_for_job(self, job_id: int, poll_interval: float = 1.0, timeout: float | None = None) -> dict[str, Any]:
         """Wait until a job has ended, and give it.
 
@@ -225,9 +225,7 @@ class WhirrClient:
             TimeoutError: the time is up; the job goes on.
             WhirrClientError: there is no such job, or the server cannot be reached.
         """
-        with given.meant():
-            if not poll_interval >= 0 or not (timeout is None or timeout >= 0 or timeout < 0):
-                raise UsageError(f"poll_interval={poll_interval} or timeout={timeout} is no number of seconds")
+        given.waiting(poll_interval, timeout)
         path = f"/jobs/{given.number(job_id)}"
         until = None if timeout is None else time.monotonic() + timeout
         status = "not known, since the server cannot be reached"
@@ -265,10 +263,12 @@ class WhirrClient:
 
         Returns and raises as ``wait_for_job``.
         """
+        with _told():
+            given.waiting(poll_interval, timeout)
         job_id = self.submit_job(command_argv, workdir, name, config, tags, **options)["job_id"]
         return self.wait_for_job(job_id, poll_interval, timeout)
 
-    @_told()
+    @_asks
     def cancel_job(self, job_id: int) -> dict[str, Any]:
         """Cancel a queued or running job, and give it; a running one is ``cancelling`` until its processes are gone.
 
@@ -278,7 +278,7 @@ class WhirrClient:
         answer = self._transport.call("POST", f"/jobs/{given.number(job_id)}/cancel", json={"by": person()}, safe=True)
         return self._as_dict(wire.record(Job, answer))
 
-    @_told()
+    @_asks
     def set_priority(self, job_id: int, priority: int) -> dict[str, Any]:
         """Give a queued job another priority, and give the job; higher ones run first.
 
@@ -289,7 +289,7 @@ class WhirrClient:
         answer = self._transport.call("POST", path, json={"priority": priority}, safe=True)
         return self._as_dict(wire.record(Job, answer))
 
-    @_told()
+    @_asks
     def submit_again(
         self,
         job_id: int,
@@ -330,7 +330,7 @@ class WhirrClient:
             )
         return self._send(f"/jobs/{given.number(job_id)}/again", {"by": person(), "changes": changes}, key)
 
-    @_told()
+    @_asks
     def get_status(self) -> dict[str, Any]:
         """The server: ``version``, ``role`` of the token, ``jobs`` by state, ``workers``.
 
@@ -354,7 +354,7 @@ class WhirrClient:
 
     # Runs
 
-    @_told()
+    @_asks
     def get_run(self, run_id: str) -> dict[str, Any]:
         """One run: ``run_id``, ``name``, ``status``, ``config``, ``summary``, ``tags``, times, cause and more.
 
@@ -363,7 +363,7 @@ class WhirrClient:
         """
         return self._runs.detail(given.run_id(run_id), curves=False).as_dict()
 
-    @_told()
+    @_asks
     def get_runs(self, status: str | None = None, tag: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Runs, newest first.
 
@@ -389,7 +389,7 @@ class WhirrClient:
                 return [run.as_dict() for run in found]
             query = query._replace(cursor=page.cursor)
 
-    @_told()
+    @_asks
     def get_metrics(self, run_id: str) -> list[dict[str, Any]]:
         """The records of a run's ``metrics.jsonl``, as ``whirr.read_metrics`` gives them; [] where it has none.
 
@@ -442,7 +442,7 @@ class WhirrClient:
 
     # Files
 
-    @_told()
+    @_asks
     def list_artifacts(self, run_id: str) -> list[dict[str, Any]]:
         """All files of a run: ``path``, ``size`` in bytes, ``modified`` (a UTC stamp).
 
@@ -451,7 +451,7 @@ class WhirrClient:
         """
         return [file._asdict() for file in self._runs.files(given.run_id(run_id))]
 
-    @_told()
+    @_asks
     def get_artifact(self, run_id: str, path: str) -> bytes:
         """The content of a file of a run; for one that does not fit into memory there is ``download_artifact``.
 
@@ -461,7 +461,7 @@ class WhirrClient:
         where = given.run_id(run_id), given.path(path)
         return self._transport.again(lambda: self._runs.read(*where))
 
-    @_told()
+    @_asks
     def download_artifact(self, run_id: str, path: str, dest: str | os.PathLike[str], *, resume: bool = True) -> Path:
         """Download a file of a run, of any size.
 
@@ -481,7 +481,8 @@ class WhirrClient:
         """
         run, file = map(os.fsencode, (given.run_id(run_id), given.path(path)))
         place = f"/runs/{quote(run, safe='')}/files/{quote(file)}"
-        target = Path(dest)
+        with given.meant():
+            target = Path(dest)
         if target.is_dir():
             target /= os.path.basename(path)
         download(self._transport, place, target, resume=resume)

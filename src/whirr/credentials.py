@@ -146,12 +146,12 @@ def normal(url: str) -> str:
     Raises:
         UsageError: it is none.
     """
-    parts = urlsplit(url.strip())
     try:
+        parts = urlsplit(url.strip())
         port = parts.port or PORTS[parts.scheme]
         host = parts.hostname or ""
     except (ValueError, KeyError):
-        host, port = "", 0
+        host = ""
     if not host:
         raise UsageError(f"{url} is not the address of a server", hint="such as http://head-node:8080")
     name = f"[{host}]" if ":" in host else host

@@ -61,7 +61,9 @@ def test_parameters_of_get_runs() -> None:
     assert list(inspect.signature(WhirrClient.get_runs).parameters)[1:] == ["status", "tag", "limit"]
 
 
-@pytest.mark.parametrize("url", ["", "head-node", "head-node:8080", "ftp://head-node", "http://", "http://head:port"])
+@pytest.mark.parametrize(
+    "url", ["", "head-node", "head-node:8080", "ftp://head-node", "http://", "http://head:port", "http://[::1"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(WhirrClientError) as told:
         WhirrClient(url)
@@ -92,6 +94,9 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         (lambda client: client.get_run("\ud83d"), "run_id"),
         (lambda client: client.get_artifact("job-1", "\ud83d"), "path"),
         (lambda client: client.submit_job(["true"], "/", key="short"), "key"),
+        (lambda client: client.submit_job(["true"], "/", key=5), "key"),
+        (lambda client: client.submit_and_wait(["true"], "/", timeout="5"), "wrong kind"),
+        (lambda client: client.download_artifact("job-1", "output.log", 5), "wrong kind"),
         (lambda client: client.submit_job(["true"], "/", after=["job-1"]), "job-1"),
         (lambda client: client.get_job("job-1"), "job-1"),
         (lambda client: client.get_job(True), "True"),
@@ -110,6 +115,41 @@ def test_what_cannot_be_meant_is_refused_before_it_is_sent(
 ) -> None:
     with pytest.raises(WhirrClientError, match=about) as told:
         call(client)
+    assert told.value.code == "usage"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.get_run(),
+        lambda client: client.get_runs(state="failed"),
+        lambda client: client.get_job(1, 2),
+        lambda client: client.wait_for_job(1, poll=3),
+        lambda client: client.submit_and_wait(["true"], "/", timeot=3),
+        lambda client: client.submit_job(["true"]),
+        lambda client: client.download_artifact("job-1", "output.log"),
+    ],
+)
+def test_a_call_that_does_not_fit_is_a_type_error(client: WhirrClient, call: Callable[[WhirrClient], Any]) -> None:
+    with pytest.raises(TypeError, match="argument"):
+        call(client)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"timeout": None},
+        {"timeout": "5"},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"away": "1h"},
+        {"token": 5},
+        {"environ": 5},
+    ],
+)
+def test_a_client_that_cannot_be_made_is_the_callers_mistake(about: dict[str, Any]) -> None:
+    with pytest.raises(WhirrClientError) as told:
+        WhirrClient("http://127.0.0.1:9", **about)
     assert told.value.code == "usage"
 
 
