@@ -24,7 +24,7 @@ from whirr.process import person
 from whirr.remote_files import Follower, Patience, Stage, download, read_records, whole_lines
 from whirr.remote_runs import RemoteRuns
 from whirr.resubmission import Changes
-from whirr.transport import Transport
+from whirr.transport import LONGEST_S, Transport
 from whirr.values import as_config, to_plain
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class WhirrClient:
                 if job.status.terminal:
                     return self._as_dict(job)
                 status = job.status
-            pause = max(poll_interval, SHORTEST_INTERVAL_S)
+            pause = min(max(poll_interval, SHORTEST_INTERVAL_S), LONGEST_S)
             pause = pause if until is None else min(pause, until - time.monotonic())
             if pause <= 0:
                 raise TimeoutError(f"job {job_id} has not ended within {timeout} s: its state is {status}")

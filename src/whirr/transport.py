@@ -14,7 +14,9 @@ from whirr.errors import BadAnswer, MissingExtra, StoreError, TooMany, Unreachab
 if TYPE_CHECKING:
     import httpx
 
-CONNECT_S, ANSWER_S = 3.0, 20.0
+CONNECT_S, ANSWER_S, LONGEST_S = 3.0, 20.0, 1e6
+"""Seconds to wait for a connection and for an answer, and the most that a socket is told to: it bears no infinity."""
+
 TRIES = 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 BUSY = (429, 502, 503, 504)
@@ -161,7 +163,7 @@ class Transport:
         if json is not None:
             content, sent["Content-Type"] = wire.dumps(json), "application/json"
         given = {name: wire.plain(value) for name, value in (params or {}).items() if value is not None}
-        limit = self._timeout_s if timeout_s is None else timeout_s
+        limit = min(self._timeout_s if timeout_s is None else timeout_s, LONGEST_S)
         timeout = self._httpx.Timeout(limit, connect=min(CONNECT_S, limit))
         try:
             return self._client.build_request(

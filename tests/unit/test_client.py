@@ -192,6 +192,15 @@ def test_a_server_that_is_down_is_told_at_once(client: WhirrClient) -> None:
         assert told.value.hint
 
 
+@pytest.mark.parametrize("forever", [float("inf"), 1e300])
+def test_any_time_may_be_given_to_a_server(tmp_path: Path, forever: float) -> None:
+    with WhirrClient("http://127.0.0.1:9", timeout=forever, away=forever, environ={"HOME": str(tmp_path)}) as client:
+        for call in (client.get_status, lambda: client.wait_for_job(1, poll_interval=forever, timeout=forever)):
+            with pytest.raises(WhirrClientError) as told:
+                call()
+            assert told.value.code == "unreachable"
+
+
 def test_a_closed_client_says_so(client: WhirrClient) -> None:
     with client:
         pass
