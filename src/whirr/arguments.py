@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,6 +18,13 @@ from whirr.values import encodes
 P = ParamSpec("P")
 T = TypeVar("T")
 KEY = re.compile(r"[!-~]{8,200}")
+SUCH = {
+    "command_argv": '["python", "train.py"]',
+    "tags": '["baseline", "sweep"]',
+    "env": '{"SEED": "7"}',
+    "without_env": '["SEED"]',
+}
+"""What texts may look like, by the name of the argument."""
 
 
 @contextmanager
@@ -32,7 +40,7 @@ def meant() -> Iterator[None]:
         raise UsageError(f"an argument is of the wrong kind: {error}") from error
 
 
-def within(scope: Callable[[], AbstractContextManager[None]]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def calls_in(scope: Callable[[], AbstractContextManager[None]]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorates functions that run in a scope, which only calls that fit them come into.
 
     Any other call is a TypeError, as everywhere in Python.
@@ -72,11 +80,12 @@ def texts(name: str, values: Any, errors: str = "surrogateescape") -> tuple[str,
     Raises:
         UsageError: there is something else among them, or only one text is given for all.
     """
-    if isinstance(values, str | bytes) or not all(isinstance(value, str) for value in values):
-        raise UsageError(f"{name}={values!r} does not hold texts", hint='such as ["python", "train.py"]')
-    if odd := [value for value in values if not encodes(value, errors)]:
+    found = values if isinstance(values, str | bytes) else tuple(values)
+    if isinstance(found, str | bytes) or not all(isinstance(value, str) for value in found):
+        raise UsageError(f"{name}={values!r} does not hold texts", hint=f"such as {SUCH[name]}")
+    if odd := [value for value in found if not encodes(value, errors)]:
         raise UsageError(f"{name}: {odd[0]!r} is no text", hint="a part of it is half a character, or no UTF-8")
-    return tuple(values)
+    return found
 
 
 def pairs(name: str, values: Mapping[str, str]) -> dict[str, str]:
@@ -139,8 +148,30 @@ def number(value: Any) -> int:
     """The number of a job.
 
     Raises:
-        UsageError: it is none.
+        UsageError, NotFound: it is none.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise UsageError(f"{value!r} is not the number of a job", hint="such as result['job_id']")
-    return int(value)
+    found = int(value)
+    if not 0 < found < 2**53:
+        raise NotFound(f"there is no job {found}", hint="whirr status lists the jobs there are")
+    return found
+
+
+def within(name: str, value: Any, bounds: tuple[float, float]) -> Any:
+    """A number in a range, whole where its bounds are; of any library that calculates.
+
+    Raises:
+        UsageError: it is none.
+    """
+    least, most = bounds
+    whole = isinstance(least, int)
+    with suppress(TypeError, ValueError):
+        if least <= value <= most:
+            return operator.index(value) if whole else float(value)
+    raise UsageError(f"{name}={value!r} is no {'whole ' if whole else ''}number from {least:.12g} to {most:.12g}")
+
+
+def perhaps(name: str, value: Any, bounds: tuple[float, float]) -> Any:
+    """A number in a range or None, as ``within``."""
+    return None if value is None else within(name, value, bounds)

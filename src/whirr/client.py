@@ -19,7 +19,7 @@ from whirr.config import Settings
 from whirr.credentials import Credentials, normal
 from whirr.errors import MissingExtra, UsageError, WhirrError, warn
 from whirr.folder import METRICS, OUTPUT, RUNS, decode
-from whirr.model import Job, JobSpec, JobStatus, run_id_of
+from whirr.model import RANGES, Job, JobSpec, JobStatus, run_id_of
 from whirr.process import person
 from whirr.remote_files import Follower, Patience, Stage, download, read_records, whole_lines
 from whirr.remote_runs import RemoteRuns
@@ -74,7 +74,7 @@ def _told() -> Iterator[None]:
         raise WhirrClientError(str(error), hint="make a new WhirrClient", code="usage") from error
 
 
-_asks = given.within(_told)
+_asks = given.calls_in(_told)
 
 
 class WhirrClient:
@@ -183,11 +183,11 @@ class WhirrClient:
                 name=given.text("name", name) if name else None,
                 config=to_plain(as_config(config)),
                 tags=given.texts("tags", tags or (), "strict"),
-                priority=priority,
-                gpus=gpus,
-                timeout_s=time_limit,
-                grace_s=grace,
-                retries=retries,
+                priority=given.within("priority", priority, RANGES["priority"]),
+                gpus=given.perhaps("gpus", gpus, RANGES["gpus"]),
+                timeout_s=given.perhaps("time_limit", time_limit, RANGES["timeout_s"]),
+                grace_s=given.within("grace", grace, RANGES["grace_s"]),
+                retries=given.within("retries", retries, RANGES["retries"]),
                 after=tuple(map(given.number, after)),
                 after_any=tuple(map(given.number, after_any)),
                 env=given.pairs("env", env or {}),
@@ -286,7 +286,8 @@ class WhirrClient:
             WhirrClientError: there is no such job, or it waits no longer.
         """
         path = f"/jobs/{given.number(job_id)}/priority"
-        answer = self._transport.call("POST", path, json={"priority": priority}, safe=True)
+        asked = {"priority": given.within("priority", priority, RANGES["priority"])}
+        answer = self._transport.call("POST", path, json=asked, safe=True)
         return self._as_dict(wire.record(Job, answer))
 
     @_asks
@@ -321,10 +322,10 @@ class WhirrClient:
                 argv=None if command_argv is None else given.texts("command_argv", command_argv),
                 name=None if name is None else given.text("name", name),
                 tags=None if tags is None else given.texts("tags", tags, "strict"),
-                priority=priority,
-                gpus=gpus,
-                timeout_s=time_limit,
-                retries=retries,
+                priority=given.perhaps("priority", priority, RANGES["priority"]),
+                gpus=given.perhaps("gpus", gpus, RANGES["gpus"]),
+                timeout_s=given.perhaps("time_limit", time_limit, RANGES["timeout_s"]),
+                retries=given.perhaps("retries", retries, RANGES["retries"]),
                 env=given.pairs("env", env or {}),
                 without_env=given.texts("without_env", without_env),
             )
@@ -377,9 +378,7 @@ class WhirrClient:
         """
         if status is not None and status not in STATUSES:
             raise UsageError(f"{status!r} is no status", hint=f"use one of {', '.join(STATUSES)}")
-        with given.meant():
-            if limit < 0:
-                raise UsageError(f"limit={limit} is less than nothing", hint="0 gives all runs")
+        limit = given.within("limit", limit, (0, 2**31 - 1))
         query = RunQuery((status,) if status else (), (given.text("tag", tag),) if tag else ())
         found: list[RunView] = []
         while True:

@@ -141,6 +141,18 @@ class JobSpec(NamedTuple):
     submitted_by: str = ""
 
 
+RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "priority": (-(10**6), 10**6),
+        "gpus": (0, 10**9),
+        "timeout_s": (0.001, 1e9),
+        "grace_s": (0.0, 1e9),
+        "retries": (0, 10**9),
+    }
+)
+"""The least and the most that a number of a ``JobSpec`` may be; both whole where it is."""
+
+
 class Job(NamedTuple):
     """A job as the queue knows it.
 

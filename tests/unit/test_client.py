@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from whirr import arguments
 from whirr.client import WhirrClient, WhirrClientError
 from whirr.errors import BadAnswer, NotFound, Unreachable
+from whirr.model import RANGES
 from whirr.remote_files import Patience, whole_lines
 
 NONE: dict[str, object] = {"name": None, "config": None, "tags": None}
@@ -94,6 +97,15 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         (lambda client: client.get_run("\ud83d"), "run_id"),
         (lambda client: client.get_artifact("job-1", "\ud83d"), "path"),
         (lambda client: client.submit_job(["true"], "/", key="short"), "key"),
+        (lambda client: client.submit_job(["true"], "/", time_limit=0), "time_limit=0 is no number from 0.001"),
+        (lambda client: client.submit_job(["true"], "/", time_limit="1h"), "time_limit"),
+        (lambda client: client.submit_job(["true"], "/", grace=-1), "grace=-1 is no number"),
+        (lambda client: client.submit_job(["true"], "/", grace=None), "grace"),
+        (lambda client: client.submit_job(["true"], "/", gpus=1.5), "gpus=1.5 is no whole number"),
+        (lambda client: client.submit_job(["true"], "/", retries=-1), "retries"),
+        (lambda client: client.submit_job(["true"], "/", priority=10**7), "priority"),
+        (lambda client: client.submit_again(1, time_limit=float("nan")), "time_limit"),
+        (lambda client: client.set_priority(1, "high"), "priority"),
         (lambda client: client.submit_job(["true"], "/", key=5), "key"),
         (lambda client: client.submit_and_wait(["true"], "/", timeout="5"), "wrong kind"),
         (lambda client: client.download_artifact("job-1", "output.log", 5), "wrong kind"),
@@ -160,6 +172,36 @@ def test_a_token_that_cannot_be_sent_is_called_so(token: str) -> None:
             WhirrClient("http://127.0.0.1:9", **about)
         assert told.value.code == "usage"
         assert token not in str(told.value)
+
+
+def test_a_number_that_no_job_has_is_no_job(client: WhirrClient) -> None:
+    for call in (
+        lambda: client.get_job(0),
+        lambda: client.wait_for_job(-1),
+        lambda: client.cancel_job(2**63),
+        lambda: client.submit_job(["true"], "/", after=[0]),
+    ):
+        with pytest.raises(WhirrClientError, match="there is no job") as told:
+            call()
+        assert told.value.code == "not-found"
+
+
+def test_the_hint_fits_the_argument(client: WhirrClient) -> None:
+    for about, like in (({"tags": "sweep"}, "baseline"), ({"env": {"SEED": 7}}, "SEED")):
+        with pytest.raises(WhirrClientError) as told:
+            client.submit_job(["true"], "/", **about)
+        assert like in (told.value.hint or "")
+
+
+def test_texts_may_come_one_by_one() -> None:
+    assert arguments.texts("command_argv", iter(["python", "train.py"])) == ("python", "train.py")
+
+
+def test_numbers_of_other_libraries_are_taken() -> None:
+    found = arguments.within("gpus", np.int64(2), RANGES["gpus"])
+    assert (found, type(found)) == (2, int)
+    found = arguments.within("grace", np.float32(0.5), RANGES["grace_s"])
+    assert (found, type(found)) == (0.5, float)
 
 
 @pytest.mark.parametrize("path", ["../meta.json", "/etc/passwd", "a/../../b", "a//b", "a\0b", "."])

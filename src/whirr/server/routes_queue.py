@@ -18,7 +18,7 @@ from whirr.errors import FolderError, TooLarge, UsageError
 from whirr.folder import PATCH, REQUIREMENTS
 from whirr.jsonio import write_plain
 from whirr.local import LocalHub
-from whirr.model import Attempt, Job, JobSpec, JobStatus
+from whirr.model import RANGES, Attempt, Job, JobSpec, JobStatus
 from whirr.resubmission import Changes
 from whirr.server.access import READ, SUBMIT, Guarded, caller_of
 from whirr.server.app import answer, audit, hub_of
@@ -33,7 +33,6 @@ STAGED_LIMIT = 16 << 20
 """Bytes of the files that a submission brings with it."""
 
 MOST = 1000
-MOST_PRIORITY = 10**6
 JobId = Annotated[int, Path(ge=1, le=2**53)]
 Limit = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
@@ -160,19 +159,11 @@ def _checked(spec: JobSpec) -> JobSpec:
     odd += [tag for tag in spec.tags if not encodes(tag, "strict")]
     if odd:
         raise UsageError(f"{odd[0][:200]!r} is no valid text", hint="a part of it is half a character, or no UTF-8")
-    wrong = [
-        name
-        for name, value, least in (
-            ("gpus", spec.gpus, 0),
-            ("retries", spec.retries, 0),
-            ("timeout_s", spec.timeout_s, 0.001),
-            ("grace_s", spec.grace_s, 0),
-        )
-        if value is not None and not least <= value <= 10**9
-    ]
+    numbers = {name: value for name in RANGES if (value := getattr(spec, name)) is not None}
+    wrong = [name for name, value in numbers.items() if not RANGES[name][0] <= value <= RANGES[name][1]]
     strange = [need for need in (*spec.after, *spec.after_any) if not 0 < need < 2**53]
-    if wrong or strange or abs(spec.priority) > MOST_PRIORITY:
-        raise UsageError(f"{', '.join(wrong) or 'priority or a job to wait for'} is out of range")
+    if wrong or strange:
+        raise UsageError(f"{', '.join(wrong) or 'a job to wait for'} is out of range")
     return spec
 
 
@@ -268,8 +259,9 @@ def moved(request: Request, job_id: int, wanted: int) -> Job:
         UsageError: no job can have that.
         NotFound, IllegalTransition: as ``hub.reprioritise``.
     """
-    if abs(wanted) > MOST_PRIORITY:
-        raise UsageError("priority is out of range", hint=f"from {-MOST_PRIORITY} to {MOST_PRIORITY}")
+    least, most = RANGES["priority"]
+    if not least <= wanted <= most:
+        raise UsageError("priority is out of range", hint=f"from {least} to {most}")
     done = hub_of(request).reprioritise(job_id, wanted)
     audit(request, "priority", job_id=job_id, priority=wanted)
     return done
