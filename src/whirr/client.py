@@ -379,7 +379,7 @@ class WhirrClient:
         if status is not None and status not in STATUSES:
             raise UsageError(f"{status!r} is no status", hint=f"use one of {', '.join(STATUSES)}")
         limit = given.within("limit", limit, (0, 2**31 - 1))
-        query = RunQuery((status,) if status else (), (given.text("tag", tag),) if tag else ())
+        query = RunQuery((status,) if status else (), () if tag is None else (given.text("tag", tag),))
         found: list[RunView] = []
         while True:
             page = self._runs.page(query._replace(limit=min(limit - len(found), PAGE) if limit else PAGE))

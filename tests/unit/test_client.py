@@ -118,6 +118,8 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         (lambda client: client.wait_for_job(1, poll_interval=-1), "poll_interval"),
         (lambda client: client.wait_for_job(1, timeout=float("nan")), "timeout"),
         (lambda client: client.get_runs(status="done"), "done"),
+        (lambda client: client.get_runs(status=""), "status"),
+        (lambda client: client.get_runs(tag=""), "tag"),
         (lambda client: client.get_runs(limit=-1), "limit"),
         (lambda client: client.get_run(1), "run_id"),
     ],
