@@ -89,6 +89,19 @@ def test_a_dead_bell_keeps_nobody_from_the_others(tmp_path: Path) -> None:
         assert not (tmp_path / f"a-dead-one{SUFFIX}").exists()
 
 
+def test_a_bell_that_nobody_can_hear_any_more_is_taken_down(tmp_path: Path) -> None:
+    for name in ("server-killed", "just-being-hung"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left:
+            left.bind(str(tmp_path / f"{name}{SUFFIX}"))
+    with hung(tmp_path, "living") as (living,):
+        for name in ("server-killed", "living"):
+            os.utime(tmp_path / f"{name}{SUFFIX}", (0, 0))
+        ring(tmp_path)
+        assert rings(living)
+        there = sorted(path.name for path in tmp_path.iterdir())
+        assert there == [f"just-being-hung{SUFFIX}", f"living{SUFFIX}"]
+
+
 def test_a_full_bell_keeps_nobody_waiting(tmp_path: Path) -> None:
     with hung(tmp_path, "full", "other") as (full, other):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
