@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from whirr import process
 from whirr.model import WorkerInfo
 
 WORKERS, ATTEMPTS = "workers", "attempts"
+PATIENCE_S = 10.0
+PAUSE_S = 0.001
 
 
 def worker_lock(queue: Path, worker: str) -> Path:
@@ -41,7 +44,7 @@ class Held:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(self._handle)
         except BaseException:
             os.close(self._handle)
             raise
@@ -56,6 +59,25 @@ class Held:
         if remove:
             self._path.unlink(missing_ok=True)
         os.close(self._handle)
+
+
+def take(handle: int) -> None:
+    """Take the lock of an open file. Who only asks whether it is held shares it for that moment, and is waited for.
+
+    Raises:
+        BlockingIOError: another holds it.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # refused where it is not only asked for
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            if time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_S)
 
 
 def is_held(path: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,6 +84,20 @@ def test_looking_takes_nothing(path: Path) -> None:
     for _ in range(3):
         assert not is_held(path)
     Held(path).release()
+
+
+def test_one_who_only_looks_keeps_nobody_from_taking_it(path: Path) -> None:
+    Held(path).release()
+    looking = os.open(path, os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with ThreadPoolExecutor() as threads:
+        taken = threads.submit(Held, path)
+        with pytest.raises(TimeoutError):
+            taken.result(timeout=0.05)
+        os.close(looking)
+        lock = taken.result()
+    assert is_held(path)
+    lock.release()
 
 
 def test_what_was_let_go_can_be_taken(path: Path) -> None:

@@ -24,6 +24,7 @@ from whirr.executors import supervisor, sweep
 from whirr.executors.base import Ending, Fault, StopReason, Task, read_result
 from whirr.executors.supervisor import Process, boot_clock
 from whirr.jsonio import write_all
+from whirr.locks import take
 from whirr.process import oom_kills
 
 
@@ -169,7 +170,7 @@ def take_lock(task: Task) -> int:
     while True:
         handle = os.open(task.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(handle)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), os.stat(task.lock)):
                     return handle

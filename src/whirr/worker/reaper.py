@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from whirr import clock, process
@@ -75,8 +75,9 @@ def _forget_unknown(queue: Path, dead: list[WorkerInfo]) -> None:
     known = {worker_lock(queue, worker.id) for worker in dead}
     limit = clock.now().timestamp() - FORGET_AFTER_S
     for path in (queue / WORKERS).glob("*.lock"):
-        if path not in known and not is_held(path) and path.stat().st_mtime < limit:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its worker ended just now, and took it away
+            if path not in known and not is_held(path) and path.stat().st_mtime < limit:
+                path.unlink()
 
 
 def abandoned(queue: Path) -> bool:
