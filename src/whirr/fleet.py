@@ -7,12 +7,15 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from whirr.hub import Hub
-from whirr.model import Job, JobStatus, Sighting, WorkerInfo
+from whirr.model import FORGET_AFTER_S, Job, JobStatus, Sighting, WorkerInfo
 
 ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
 
 UNSEEN_AFTER_S = 30.0
 """Seconds without a sign of life after which a worker is called unseen."""
+
+SHOWN_S = 86400.0
+"""Seconds after its last sign of life for which a worker without a job is shown."""
 
 
 class Health(StrEnum):
@@ -42,6 +45,11 @@ class Seen(NamedTuple):
     jobs: tuple[Job, ...]
     gpus_in_use: frozenset[str]
 
+    @property
+    def long_gone(self) -> bool:
+        """Whether it may be forgotten, unless its machine is this one."""
+        return self.health is Health.UNSEEN and not self.jobs and self.silent_s > FORGET_AFTER_S
+
 
 class Fleet(NamedTuple):
     """All workers of a queue, and the jobs under way.
@@ -58,6 +66,11 @@ class Fleet(NamedTuple):
     def living(self) -> list[Seen]:
         """The workers that may take a job."""
         return [seen for seen in self.workers if seen.health is Health.ALIVE]
+
+    @property
+    def shown(self) -> list[Seen]:
+        """The workers that people are shown: those seen within a day, and those that hold jobs."""
+        return [seen for seen in self.workers if seen.jobs or seen.silent_s < SHOWN_S]
 
     def idle_gpus(self) -> tuple[int, int]:
         """How many GPUs of living workers are idle, and how many they have; one that two workers offer counts once."""

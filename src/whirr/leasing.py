@@ -12,6 +12,7 @@ from whirr.folder import QUEUE, RUNS
 from whirr.locks import is_dead
 from whirr.model import (
     BACKOFF_FIRST_S,
+    FORGET_AFTER_S,
     Cause,
     CauseKind,
     Claim,
@@ -30,6 +31,7 @@ from whirr.store.database import Database, Row, Transaction
 from whirr.store.rows import cause_text, folder_text, job_of, list_text, usage_text, worker_of, worker_row
 
 BELLS = "bells"
+FORGET_EVERY_S = 3600.0
 FOLDERS_AT_ONCE = 100
 """So many work folders a worker is asked about at a time."""
 
@@ -65,6 +67,7 @@ class Leasing:
         self._stamp = stamp
         self._serving = serving
         self._needs = Needs(self.run_dir, stamp)
+        self._forgot_at = self.now()
 
     def run_dir(self, job_id: int) -> Path:
         return self.root / RUNS / run_id_of(job_id)
@@ -102,6 +105,21 @@ class Leasing:
 
         remove(self.queue / BELLS, worker)
 
+    def forget(self) -> list[str]:
+        """Forget the workers that are long gone; their ids. One that can be seen from here the reaper sees to."""
+        before = clock.stamp(clock.at(self.now() - FORGET_AFTER_S))
+        with self.database.transaction() as tx:
+            unseen = map(worker_of, tx.all("idle_workers_unseen_since", before=before))
+            gone = [worker.id for worker in unseen if is_dead(worker, self.queue) is None]
+            for worker in gone:
+                tx.run("delete_worker", id=worker)
+        return gone
+
+    def _forget_at_times(self) -> None:
+        if self.now() - self._forgot_at > FORGET_EVERY_S:
+            self._forgot_at = self.now()
+            self.forget()
+
     def unknown_folders(self, worker: str) -> list[str]:
         with self.database.snapshot() as tx:
             return [row["workdir"] for row in tx.all("unknown_folders", worker=worker, limit=FOLDERS_AT_ONCE)]
@@ -130,6 +148,7 @@ class Leasing:
             return int(only(tx.one("count_left", **_fit(worker), most_gpus=len(worker.gpus)))["count"])
 
     def claim(self, worker: WorkerInfo, *, usable_gpus: Sequence[str] | None = None) -> Claim | None:
+        self._forget_at_times()
         offered = worker.gpus if usable_gpus is None else tuple(usable_gpus)
         tried = 0
 
@@ -299,6 +318,7 @@ class Leasing:
                 tx.notify("jobs")
             return count
 
+        self._forget_at_times()
         count = self.database.retry(work)
         if count:
             self.ring()

@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 from helpers import wait_until
+from hubs import worker as worker_info
 from queue_cli import PYTHON, ask, drain, job, reaches, submit, worker, workers
 
+from whirr import clock
+from whirr.connect import open_hub
+from whirr.local import LocalHub
 from whirr.worker.task import mark
 
 
@@ -87,7 +91,7 @@ def test_a_stopped_worker_is_unseen(place: Path) -> None:
     def stopped_and_long_ago() -> bool:
         process.send_signal(signal.SIGSTOP)
         try:
-            database.execute("UPDATE workers SET seen_at = '2026-01-01T00:00:00.000000Z'")
+            database.execute("UPDATE workers SET seen_at = ?", (clock.stamp(clock.at(time.time() - 3600)),))
         except sqlite3.OperationalError:  # stopped in the middle of a transaction
             process.send_signal(signal.SIGCONT)
             return False
@@ -105,6 +109,23 @@ def test_a_stopped_worker_is_unseen(place: Path) -> None:
             assert "worker not seen for " in ask("status", cwd=place).out
         finally:
             process.send_signal(signal.SIGCONT)
+
+
+def test_workers_elsewhere_that_are_long_gone(place: Path) -> None:
+    hub = open_hub(place / ".whirr")
+    for days in (0.5, 2, 8, 9):
+        seen_at = clock.stamp(clock.at(time.time() - days * 86400))
+        elsewhere = worker_info(f"silent-{days}", host=f"node-{days}", lease_s=60.0)
+        LocalHub(hub.root, hub.database, stamp=lambda at=seen_at: at).register(elsewhere)
+    hub.close()
+    assert [each["name"] for each in workers(place)] == ["silent-0.5"]
+    assert ask("status", cwd=place).out.count("worker not seen for ") == 1
+    told = "2 workers without a job, not seen for a week or longer"
+    assert f"note: {told}" in about(findings(place, code=1), "workers")
+    assert f"fixed: {told}: forgotten" in about(findings(place, "--fix", code=1), "workers")
+    left = about(findings(place, code=1), "workers")
+    assert [line.split()[1] for line in left if line.startswith("problem")] == ["silent-0.5", "silent-2"]
+    assert not any("a week or longer" in line for line in left)
 
 
 def test_a_process_that_was_left_over(place: Path) -> None:

@@ -191,7 +191,7 @@ def _age(stamp: str | None, now: float, suffix: str = "") -> str:
 def _troubles(fleet: Fleet, screen: Screen) -> list[str]:
     """A line for each worker that is not there as it should be."""
     lines = []
-    for seen in fleet.workers:
+    for seen in fleet.shown:
         if seen.health is Health.ALIVE:
             continue
         dead = seen.health is Health.DEAD

@@ -14,11 +14,11 @@ from whirr.cli.finding import Finding, ok, problem, remark
 from whirr.cli.screen import size
 from whirr.connect import DATABASE
 from whirr.executors.sweep import clear, find_all
-from whirr.fleet import Fleet, Health
+from whirr.fleet import Fleet, Health, Seen
 from whirr.folder import CODE, OUTPUT, QUEUE, RUNS
 from whirr.hub import Hub
 from whirr.local import LocalHub
-from whirr.locks import WORKERS, attempt_lock, is_held
+from whirr.locks import WORKERS, attempt_lock, is_dead, is_held
 from whirr.model import JobStatus
 from whirr.submitting import STAGING
 from whirr.worker.reaper import leftovers, reap
@@ -74,7 +74,15 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
     if not fleet.living:
         text = "none is running" + (f", and {queued} job{'s wait' if queued > 1 else ' waits'}" if queued else "")
         yield remark("workers", text, "whirr worker starts one")
+    gone = [seen.worker.id for seen in fleet.workers if seen.long_gone and not _is_here(hub, seen)]
+    if gone:
+        text = f"{len(gone)} worker{'s' * (len(gone) > 1)} without a job, not seen for a week or longer"
+        yield remark(
+            "workers", text, "a running queue forgets them; so does whirr doctor --fix", partial(_leave, hub, gone)
+        )
     for seen in fleet.workers:
+        if seen.worker.id in gone:
+            continue
         about = f"{seen.worker.name} on {seen.worker.host}, pid {seen.worker.process.get('pid')}"
         jobs = f"holds job {', '.join(str(job.id) for job in seen.jobs)}" if seen.jobs else "idle"
         if seen.health is Health.ALIVE:
@@ -92,6 +100,17 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
     unknown = [job.id for job in fleet.active if fleet.worker_of(job) is None]
     if unknown:
         yield problem("jobs", f"running without a worker: {', '.join(map(str, unknown))}", "whirr status ID tells more")
+
+
+def _is_here(hub: Hub, seen: Seen) -> bool:
+    """Whether a worker's lock can be looked at from here: it is only stopped, or dead and seen to by the reaper."""
+    return hub.locks is not None and is_dead(seen.worker, hub.locks) is not None
+
+
+def _leave(hub: Hub, gone: list[str]) -> str:
+    for worker in gone:
+        hub.leave(worker)
+    return "forgotten"
 
 
 def _reap(hub: Hub, locks: Path) -> str:

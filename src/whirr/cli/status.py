@@ -86,6 +86,6 @@ def _document(hub: Hub, view: Overview) -> dict[str, Any]:
                 "started_at": seen.worker.started_at,
                 "seen_at": seen.worker.seen_at,
             }
-            for seen in view.fleet.workers
+            for seen in view.fleet.shown
         ],
     }

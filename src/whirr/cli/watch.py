@@ -93,5 +93,5 @@ def _state(view: Overview) -> object:
     return (
         dict(view.counts),
         [(each.job.id, each.job.status, each.job.attempt) for each in view.running],
-        [(seen.worker.id, seen.health) for seen in view.fleet.workers],
+        [(seen.worker.id, seen.health) for seen in view.fleet.shown],
     )

@@ -21,7 +21,7 @@ def workers_of(hub: Hub, gauges: Gauges) -> dict[str, Any]:
         "now": now,
         "root": str(hub.root),
         "start": start_of(hub),
-        "workers": [_worker(hub, fleet, seen, read, now) for seen in fleet.workers],
+        "workers": [_worker(hub, fleet, seen, read, now) for seen in fleet.shown],
         **room_of(fleet),
         "queued": hub.counts().get(JobStatus.QUEUED, 0),
         "next": _named(hub, following[0]) if following and not following[0].blocked else None,

@@ -6,6 +6,10 @@ ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at;
 -- name: workers
 SELECT * FROM workers ORDER BY started_at, id;
 
+-- name: idle_workers_unseen_since
+SELECT * FROM workers
+WHERE seen_at < :before AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.worker = workers.id) {for_update};
+
 -- name: see_worker
 UPDATE workers SET seen_at = :now_at WHERE id = :id;
 
