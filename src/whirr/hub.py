@@ -276,6 +276,9 @@ class Hub(Protocol):
     def tell_folders(self, worker: str, folders: Mapping[str, bool]) -> None:
         """Say which work folders a worker has; of a job whose folder it lacks it is given no claim."""
 
+    def lacked_folders(self, worker: str) -> list[str]:
+        """The work folders of queued jobs of which this worker has said that it lacks them."""
+
     def lacking(self, workdir: str) -> list[str]:
         """The ids of the workers that have said they lack a work folder."""
 

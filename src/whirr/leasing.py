@@ -106,13 +106,18 @@ class Leasing:
         remove(self.queue / BELLS, worker)
 
     def forget(self) -> list[str]:
-        """Forget the workers that are long gone; their ids. One that can be seen from here the reaper sees to."""
+        """Forget the workers that are long gone, and what was said of folders in which nothing is queued any more.
+
+        Returns:
+            The ids of those workers. One that can be seen from here is not among them: the reaper sees to it.
+        """
         before = clock.stamp(clock.at(self.now() - FORGET_AFTER_S))
         with self.database.transaction() as tx:
             unseen = map(worker_of, tx.all("idle_workers_unseen_since", before=before))
             gone = [worker.id for worker in unseen if is_dead(worker, self.queue) is None]
             for worker in gone:
                 tx.run("delete_worker", id=worker)
+            tx.run("forget_folders")
         return gone
 
     def _forget_at_times(self) -> None:
@@ -128,6 +133,10 @@ class Leasing:
         with self.database.transaction() as tx:
             for workdir in sorted(folders):
                 tx.run("tell_folder", worker=worker, workdir=workdir, there=int(folders[workdir]))
+
+    def lacked_folders(self, worker: str) -> list[str]:
+        with self.database.snapshot() as tx:
+            return [row["workdir"] for row in tx.all("lacked_folders", worker=worker)]
 
     def lacking(self, workdir: str) -> list[str]:
         with self.database.snapshot() as tx:

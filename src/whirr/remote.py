@@ -173,6 +173,10 @@ class RemoteHub:
     def tell_folders(self, worker: str, folders: Mapping[str, bool]) -> None:
         self._transport.call("PUT", _of(worker, "folders"), json={"folders": folders}, safe=True)
 
+    def lacked_folders(self, worker: str) -> list[str]:
+        found: list[str] = self._transport.get(_of(worker, "folders/lacked"))["folders"]
+        return found
+
     def lacking(self, workdir: str) -> list[str]:
         text = workdir.encode("utf-8", "backslashreplace").decode()  # as the store compares it
         found: list[str] = self._transport.get("/queue/lacking", {"workdir": text})["workers"]

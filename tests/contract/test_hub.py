@@ -317,6 +317,7 @@ def test_a_worker_with_a_lease_gets_only_jobs_whose_folder_it_has(hub: Hub) -> N
     assert sorted(hub.unknown_folders(by.id)) == ["/missing", "/there"]
     hub.tell_folders(by.id, {"/there": True, "/missing": False})
     assert hub.unknown_folders(by.id) == []
+    assert hub.lacked_folders(by.id) == ["/missing"]
     assert [claimed(hub, by).job.id for _ in range(2)] == [1, 3]
     assert hub.claim(by) is None
     assert hub.left_for(by) == 0
@@ -325,6 +326,7 @@ def test_a_worker_with_a_lease_gets_only_jobs_whose_folder_it_has(hub: Hub) -> N
     hub.submit(spec("true", workdir="/missing", snapshot=True))
     assert claimed(hub, other).job.id == 4
     hub.tell_folders(by.id, {"/missing": True})
+    assert hub.lacked_folders(by.id) == []
     assert claimed(hub, by).job.id == 2
 
 

@@ -60,6 +60,25 @@ def test_a_worker_elsewhere_is_forgotten_when_it_is_long_gone_and_has_no_job(hub
     lock.release()
 
 
+def test_what_was_said_of_a_folder_is_forgotten_once_nothing_is_queued_there(hub: LocalHub) -> None:
+    by = known(hub, worker(lease_s=1e9), "/", *(f"/scratch/{number}" for number in range(100)))
+    hub.tell_folders(by.id, {"/missing": False, "/gone": False})
+    for workdir in ("/", "/scratch/1", "/missing"):
+        hub.submit(spec("true", workdir=workdir))
+    hub.forget()
+    assert hub.unknown_folders(by.id) == []
+    assert hub.lacked_folders(by.id) == ["/missing"]
+    for workdir in ("/scratch/7", "/gone"):
+        hub.submit(spec("true", workdir=workdir))
+    assert sorted(hub.unknown_folders(by.id)) == ["/gone", "/scratch/7"]
+    claim = hub.claim(by)
+    assert claim is not None
+    assert claim.job.spec.workdir == "/"
+    hub.forget()
+    hub.finish(claim.lease, outcome(Verdict.REQUEUE))  # queued again, it is asked about again
+    assert sorted(hub.unknown_folders(by.id)) == ["/", "/gone", "/scratch/7"]
+
+
 def test_what_claims_and_what_looks_for_lost_leases_forget_at_times(hub: LocalHub, calendar: Calendar) -> None:
     for look in (lambda: hub.claim(worker()), hub.expire):
         known(hub, worker(host="far", lease_s=60.0))

@@ -181,6 +181,7 @@ ASKED = {
     "next_job": {"most_gpus": 0, "usual_gpus": 0, "now": 0.0, "era": "", "worker": "w", "anywhere": 0},
     "has_files": {"worker": "w"},
     "unknown_folders": {"worker": "w", "limit": 20},
+    "lacked_folders": {"worker": "w"},
     "full_workers": {},
     "ready_jobs": {"now": 0.0, "era": "", "limit": 20},
     "stopping_jobs": {},

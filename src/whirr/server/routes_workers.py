@@ -60,8 +60,8 @@ class Folders(NamedTuple):
     folders: dict[str, bool]
 
 
-class Unknown(NamedTuple):
-    """Work folders that a worker is asked about."""
+class Asked(NamedTuple):
+    """Work folders that a worker is asked about, or that it is to look for again."""
 
     folders: tuple[str, ...]
 
@@ -166,10 +166,16 @@ def finish(request: Request, worker_id: WorkerId, body: ReportBody) -> Response:
     return answer(shown(hub_of(request).finish(report.lease, report.outcome)))
 
 
-@router.get("/workers/{worker_id}/folders", dependencies=[WORK], responses={200: {"model": schema(Unknown)}})
+@router.get("/workers/{worker_id}/folders", dependencies=[WORK], responses={200: {"model": schema(Asked)}})
 def unknown_folders(request: Request, worker_id: WorkerId) -> Response:
     """The work folders of queued jobs of which a worker has not said whether it has them."""
-    return answer(Unknown(tuple(hub_of(request).unknown_folders(worker_id))))
+    return answer(Asked(tuple(hub_of(request).unknown_folders(worker_id))))
+
+
+@router.get("/workers/{worker_id}/folders/lacked", dependencies=[WORK], responses={200: {"model": schema(Asked)}})
+def lacked_folders(request: Request, worker_id: WorkerId) -> Response:
+    """The work folders of queued jobs of which a worker has said that it lacks them."""
+    return answer(Asked(tuple(hub_of(request).lacked_folders(worker_id))))
 
 
 @router.put("/workers/{worker_id}/folders", dependencies=[WORK], responses={200: {"model": schema(Now)}})

@@ -125,7 +125,7 @@ class Worker:
             self._listen_to,
         )
         self._registered, self._unsure = False, False
-        self._lacking: set[str] = set()
+        self._lacks = False
         self._mode = Mode.WORKING
         self._look = True
         self._troubles: set[str] = set()
@@ -254,15 +254,16 @@ class Worker:
         """Say of the work folders of queued jobs whether they are here: only jobs whose folder is are given out."""
         if self._options.lease_s is None:
             return
-        if self._is_due("folders", FOLDERS_EVERY_S) and self._lacking:  # one may have appeared, or be mounted
-            found = {path: True for path in self._lacking if os.path.isdir(path)}
+        if self._is_due("folders", FOLDERS_EVERY_S) and self._lacks:  # one may have appeared, or be mounted
+            lacked = self._hub.lacked_folders(self.info.id)
+            found = {path: True for path in lacked if os.path.isdir(path)}
             if found:
                 self._hub.tell_folders(self.info.id, found)
-                self._lacking.difference_update(found)
+            self._lacks = len(found) < len(lacked)
         while asked := self._hub.unknown_folders(self.info.id):
             told = {path: os.path.isdir(path) for path in asked}
             self._hub.tell_folders(self.info.id, told)
-            self._lacking.update(path for path, there in told.items() if not there)
+            self._lacks |= not all(told.values())
 
     def _listen_to(self, handle: Handle) -> None:
         self._selector.register(handle, selectors.EVENT_READ)

@@ -48,5 +48,19 @@ SELECT id FROM workers WHERE slots <= (SELECT COUNT(*) FROM jobs WHERE jobs.work
 INSERT INTO worker_folders (worker, workdir, there) VALUES (:worker, :workdir, :there)
 ON CONFLICT (worker, workdir) DO UPDATE SET there = excluded.there;
 
+-- name: lacked_folders
+-- The work folders of queued jobs of which a worker has said that it lacks them.
+SELECT workdir FROM worker_folders
+WHERE worker = :worker AND there = 0
+  AND EXISTS (SELECT 1 FROM jobs
+              WHERE jobs.status = 'queued' AND jobs.snapshot = 0 AND jobs.workdir = worker_folders.workdir)
+ORDER BY workdir;
+
+-- name: forget_folders
+-- Where a job is queued in one again, the workers are asked again.
+DELETE FROM worker_folders
+WHERE NOT EXISTS (SELECT 1 FROM jobs
+                  WHERE jobs.status = 'queued' AND jobs.snapshot = 0 AND jobs.workdir = worker_folders.workdir);
+
 -- name: lacking
 SELECT worker FROM worker_folders WHERE workdir = :workdir AND there = 0 ORDER BY worker;
