@@ -16,7 +16,7 @@ from whirr import clock
 from whirr.catalog import Curve, FileEntry, RunDetail, RunView
 from whirr.derive import read_rows
 from whirr.errors import WhirrError
-from whirr.folder import ARTIFACTS, CODE_CHANGES, META, SYSTEM
+from whirr.folder import ARTIFACTS, CODE_CHANGES, META, SYSTEM, is_draft
 from whirr.jsonio import plain_file, read_document
 from whirr.paths import FOLDER
 from whirr.series import Series, read_curves
@@ -114,17 +114,15 @@ def _below(handle: int, above: str) -> Iterator[FileEntry]:
             for entry in entries:
                 path = above + entry.name
                 with suppress(OSError):
+                    if is_draft(entry.name):
+                        continue
                     if entry.is_dir(follow_symlinks=False) and path.count("/") < DEEPEST:
                         yield from _below(os.open(entry.name, FOLDER, dir_fd=handle), f"{path}/")
-                    elif entry.is_file(follow_symlinks=False) and not _is_draft(entry.name):
+                    elif entry.is_file(follow_symlinks=False):
                         status = entry.stat(follow_symlinks=False)
                         yield FileEntry(path, status.st_size, clock.stamp(clock.at(status.st_mtime)))
     finally:
         os.close(handle)
-
-
-def _is_draft(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
 
 
 def machine_use(folder: Path) -> dict[str, Any]:

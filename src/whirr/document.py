@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 
 from whirr.errors import warn
+from whirr.folder import RESERVE
 from whirr.jsonio import dumps, write_atomic
 
 TYPE_CHECKING = False
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-
-RESERVE = ".reserve"
 RESERVED_BYTES = 2**15
 
 

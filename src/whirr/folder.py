@@ -60,6 +60,12 @@ ARTIFACTS = "artifacts"
 ATTEMPTS = "attempts"
 CODE = "code"
 CODE_CHANGES = "code_changes.json"
+RESERVE = ".reserve"
+
+LEASE, SENT, SENDING = ".lease", ".sent", ".sending"
+"""In the folder of an attempt on a worker's own disk: whose it is, that it was sent, the lock of who sends it."""
+
+OWN = (ATTEMPTS, CODE, RESERVE, LEASE, SENT, SENDING)
 
 CHUNK = 2**20
 SIGNS_OF_LIFE = (HEARTBEAT, METRICS, SYSTEM, OUTPUT, META)
@@ -259,6 +265,17 @@ def _restore_non_finite(record: dict[str, Any]) -> None:
     for name, text in spelled.items():
         if isinstance(text, str) and text in SPELLED:
             record[name] = SPELLED[text]
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file or folder of this name is not whole yet, or was left so by a process that was killed."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def is_own(path: str) -> bool:
+    """Whether what lies at a path below a run's folder is whirr's own: it is not sent to a server, nor taken by one."""
+    names = path.split("/")
+    return names[0] in OWN or any(map(is_draft, names))
 
 
 def result_name(attempt: int) -> str:

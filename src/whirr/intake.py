@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from whirr.detail import files_below
 from whirr.errors import FolderError, NotFound, UsageError, WrongOffset
-from whirr.folder import ATTEMPTS, CODE, META, RUNS, attempt_folder, result_name
+from whirr.folder import ATTEMPTS, META, RUNS, attempt_folder, is_own, result_name
 from whirr.hub import Target
 from whirr.model import Lease, run_id_of
 from whirr.needs import lease_lost
@@ -297,10 +297,10 @@ def _cannot_write(what: str, error: OSError) -> FolderError:
 
 
 def _refuse_own(path: str) -> None:
-    """Hidden files and the folders of earlier attempts and of code are whirr's own."""
-    names = names_of(path)
-    if names[0] in (ATTEMPTS, CODE) or any(name.startswith(".") for name in names):
-        raise NotFound(f"{path[:200]!r} cannot be written", hint="hidden files, attempts/ and code/ are whirr's own")
+    names_of(path)
+    if is_own(path):
+        hint = "attempts/, code/ and hidden names that end in .tmp are whirr's own"
+        raise NotFound(f"{path[:200]!r} cannot be written", hint=hint)
 
 
 def _stays(target: Target, path: str) -> bool:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from whirr.annotations import ANNOTATIONS
 from whirr.errors import NotFound, TooLarge, UsageError, WrongOffset
-from whirr.folder import ATTEMPTS, CODE
+from whirr.folder import is_own
 from whirr.hub import Inbox, Target
 
 GROWING = re.compile(r"output\.log|system\.jsonl|metrics(\.[^/]+)?\.jsonl")
@@ -192,13 +192,11 @@ class Shipment:
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
         for place, folders, names in os.walk(self._folder):
-            top = place == os.fspath(self._folder)
-            folders[:] = [
-                name for name in folders if not name.startswith(".") and not (top and name in (ATTEMPTS, CODE))
-            ]
+            above = "" if place == os.fspath(self._folder) else f"{os.path.relpath(place, self._folder)}/"
+            folders[:] = [name for name in folders if not is_own(above + name)]
             for name in sorted([*names, *(name for name in folders if os.path.islink(os.path.join(place, name)))]):
-                path = os.path.relpath(os.path.join(place, name), self._folder)
-                if name.startswith(".") or path in self._refused or (path == ANNOTATIONS and path in self._there):
+                path = above + name
+                if is_own(path) or path in self._refused or (path == ANNOTATIONS and path in self._there):
                     continue
                 status = self._status(path)
                 if status is not None and stat.S_ISREG(status.st_mode):

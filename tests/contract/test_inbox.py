@@ -120,11 +120,20 @@ def test_a_document_is_replaced_as_a_whole(hub: Hub, target: Target) -> None:
     assert at_hub(hub, target, "writer.1.json") == b"{}"
 
 
-ELSEWHERE = ("", "/etc/x", "../x", "a/../../x", "a//b", "./a", ".hidden", "a/.b", "attempts/1/x", "code/x.py", "a\0b")
+def test_hidden_files_are_taken_like_others(hub: Hub, target: Target) -> None:
+    for path in (".hydra/config.yaml", ".env", "a/.b/c", "a.tmp", "a/.lease"):
+        send(hub, target, path, b"x")
+        assert hub.inbox.append(target, path, 1, b"y") == 2
+        assert at_hub(hub, target, path) == b"xy"
+        assert path in hub.inbox.begin(target)
 
 
-def test_a_path_that_leads_elsewhere_is_refused(hub: Hub, target: Target) -> None:
-    for path in (*ELSEWHERE, "x" * 300):
+ELSEWHERE = ("", "/etc/x", "../x", "a/../../x", "a//b", "./a", "a\0b")
+OWN = (".a.tmp", "a/.b.tmp", "a/.b.tmp/c", "attempts/1/x", "code/x.py", ".lease", ".sent")
+
+
+def test_a_path_that_leads_elsewhere_or_is_whirrs_own_is_refused(hub: Hub, target: Target) -> None:
+    for path in (*ELSEWHERE, *OWN, "x" * 300):
         for write in (
             lambda path=path: hub.inbox.append(target, path, 0, b"x"),
             lambda path=path: hub.inbox.replace(target, path, b"x"),

@@ -328,7 +328,13 @@ ELSEWHERE = (
 class TestFiles:
     def test_all_but_links_and_drafts(self, runs: Runs, root: Path) -> None:
         folder = write_run(root, "r01")
-        for name in ("output.log", "attempts/1/output.log", "artifacts/.cache/x", ".meta.json.1.tmp"):
+        for name in (
+            "output.log",
+            "attempts/1/output.log",
+            "artifacts/.cache/x",
+            ".meta.json.1.tmp",
+            "artifacts/.1.tmp/x",
+        ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("x")
         (folder / "link").symlink_to("/etc/hostname")

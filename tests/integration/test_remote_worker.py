@@ -35,6 +35,8 @@ JOB = """
     (artifacts / "model.bin").write_bytes(bytes(range(256)) * 4096)
     (artifacts / "best.bin").symlink_to("model.bin")
     (artifacts / "step").write_text(str(step + 1))
+    (here / ".hydra").mkdir()
+    (here / ".hydra" / "config.yaml").write_text(f"step: {step}")
     until(sys.argv[1])
     print("the last line, without an end", end="", flush=True)
 """
@@ -130,6 +132,8 @@ def test_a_job_goes_on_from_its_checkpoint_on_another_machine(server: Served, hu
     assert at_server(server, "output.log").startswith(b"step 1\n")
     assert at_server(server, "attempts/1/output.log") == b"step 0\n"
     assert at_server(server, "attempts/1/artifacts/step") == b"1"
+    assert at_server(server, "attempts/1/.hydra/config.yaml") == b"step: 0"
+    assert at_server(server, ".hydra/config.yaml") == hub.runs.read("job-1", ".hydra/config.yaml") == b"step: 1"
     assert at_server(server, "artifacts/step") == b"2"
 
 

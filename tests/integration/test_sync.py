@@ -254,6 +254,30 @@ def test_links_within_the_run_are_sent_as_files_and_others_are_told(tmp_path: Pa
     hub.close()
 
 
+def test_hidden_files_are_sent_but_not_what_is_whirrs_own(tmp_path: Path) -> None:
+    hub = open_hub(tmp_path / ".whirr")
+    here = tmp_path / "here"
+    theirs = (".hydra/config.yaml", ".env", "artifacts/.hidden/x", "artifacts/.sent", "artifacts/code/x")
+    own = (
+        ".meta.json.1.tmp",
+        "artifacts/.1.tmp/x",
+        ".reserve",
+        ".sent",
+        ".lease",
+        ".sending",
+        "code/x",
+        "attempts/1/x",
+    )
+    for name in (*theirs, *own):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_bytes(b"x")
+    told: list[str] = []
+    Shipment(hub.inbox, Target("local-1"), here, told.append).complete()
+    assert files_of(hub.root / "runs/local-1") == dict.fromkeys(theirs, b"x")
+    assert told == []
+    hub.close()
+
+
 def test_of_a_file_that_has_grown_only_what_was_added_is_sent(tmp_path: Path) -> None:
     hub = open_hub(tmp_path / ".whirr")
     here = tmp_path / "here"

@@ -40,7 +40,7 @@ def checkout(tree: Tree, destination: Path, store: Path, *, limit_s: float = 120
     if os.path.lexists(destination):
         raise FolderError(f"{destination} exists already", hint="remove it, or give another folder")
     _remove_drafts(destination)
-    draft = destination.with_name(f"{_draft_start(destination)}{os.urandom(6).hex()}")
+    draft = destination.with_name(f"{_draft_start(destination)}{os.urandom(6).hex()}.tmp")
     try:
         draft.mkdir(parents=True)
         _fill(Bare(store, time.monotonic() + limit_s), tree.sent, draft)

@@ -14,7 +14,18 @@ from typing import Protocol
 from whirr.catalog import RunFile
 from whirr.codestore import LocalCode
 from whirr.errors import FolderError, LeaseLost, NotFound, StoreError, TooMany, WhirrError
-from whirr.folder import ATTEMPTS, CODE, CONFIG, META, REQUIREMENTS, RUNS, attempt_folder
+from whirr.folder import (
+    ATTEMPTS,
+    CONFIG,
+    LEASE,
+    META,
+    REQUIREMENTS,
+    RUNS,
+    SENDING,
+    SENT,
+    attempt_folder,
+    is_own,
+)
 from whirr.hub import Hub, Target
 from whirr.jsonio import dumps, read_document, write_atomic
 from whirr.locks import Held, attempt_lock, is_held, worker_lock
@@ -33,7 +44,7 @@ KEPT = 10
 """So many attempts that were sent stay in the spool."""
 
 ORPHANS_EVERY_S = 30.0
-LEASE, SENT, LOCK, GONE = ".lease", ".sent", ".sending", ".gone-"
+GONE = ".gone-"
 BLOCK = 1 << 20
 
 
@@ -213,7 +224,7 @@ class Spool:
         """Bring the files of an attempt that another machine made: a job may begin again from its checkpoint."""
         for file in self._hub.runs.files(run_id):
             inner = file.path.removeprefix(below)
-            if file.path.startswith(below) and not inner.startswith(f"{CODE}/"):
+            if file.path.startswith(below) and not is_own(inner):
                 target = folder / inner
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _copy(self._hub.runs.open(run_id, file.path), target)
@@ -239,7 +250,7 @@ class Spool:
         lock = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = Held(folder / LOCK)
+            lock = Held(folder / SENDING)
         except BlockingIOError:
             return False
         except OSError:  # a full disk: sent twice by two workers they would arrive all the same
