@@ -1,12 +1,23 @@
-"""Whom a server wakes when something happened."""
+"""Whom a server wakes when something happened, and that it goes on doing so."""
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import pytest
+from hubs import spec
+
+from whirr.connect import open_hub
+from whirr.errors import StoreError
 from whirr.leasing import Calls
+from whirr.local import LocalHub
 from whirr.model import Lease
-from whirr.server.bells import LOOKED_AT, MORE_AFTER_S, REMINDED_AFTER_S, Rota
+from whirr.server import bells as module
+from whirr.server.bells import LOOKED_AT, MORE_AFTER_S, REMINDED_AFTER_S, RING, Bells, Rota
 
 WORKERS = [f"w{number}" for number in range(200)]
 
@@ -90,3 +101,66 @@ def test_who_does_not_listen_is_not_woken() -> None:
     lease = Lease(7, 1, "elsewhere")
     assert Rota().wake(calls(stopping=(lease,)), WORKERS, 100.0, rang=True) == set()
     assert Rota().wake(calls(3), [], 100.0, rang=True) == set()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    made = open_hub(tmp_path / ".whirr", serving=True)
+    yield made
+    made.close()
+
+
+@asynccontextmanager
+async def listening(hub: LocalHub) -> AsyncIterator[Bells]:
+    bells = Bells(hub)
+    bells.start()
+    try:
+        yield bells
+    finally:
+        await bells.stop()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, hub: LocalHub, name: str) -> Callable[[], bool]:
+    """Let a method of a hub fail at first, in a way that is known and in one that is not; whether it works again."""
+    faults = iter([StoreError("the database is away"), RuntimeError("can't start new thread")])
+    real, worked = getattr(hub, name), list[Any]()
+
+    def method(*given: Any) -> Any:
+        if fault := next(faults, None):
+            raise fault
+        worked.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+    monkeypatch.setattr(hub, name, method)
+    return lambda: bool(worked)
+
+
+def test_whatever_fails_once_workers_are_woken_afterwards(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    works = failing(monkeypatch, hub, "calls")
+
+    async def go() -> None:
+        async with listening(hub) as bells, asyncio.timeout(20):
+            bell = bells.ringing("w1")
+            assert await anext(bell) == RING
+            hub.submit(spec("true"))
+            while await anext(bell) != RING:
+                pass
+            assert works()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("name", ["see", "expire"])
+def test_what_failed_is_tried_again(hub: LocalHub, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(module, "KEEPALIVE_S", 0.01)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    works = failing(monkeypatch, hub, name)
+
+    async def go() -> None:
+        async with listening(hub) as bells, asyncio.timeout(20):
+            bell = bells.ringing("w1")
+            while not works():
+                await anext(bell)
+
+    asyncio.run(go())

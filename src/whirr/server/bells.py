@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from whirr.errors import WhirrError
 from whirr.leasing import Calls
 from whirr.local import LocalHub
 from whirr.model import Lease
+from whirr.server.observe import LOG
 
 KEEPALIVE_S = 10.0
 LOOK_EVERY_S = 2.0
 """Waits end and leases run out without a ring."""
+
+AGAIN_S = 1.0
+"""What failed is tried again after so long."""
 
 BETWEEN_LOOKS_S = 0.01
 MORE_AFTER_S = 0.05
@@ -115,7 +119,8 @@ class Bells:
         loop = asyncio.get_running_loop()
         self._bell = self._hub.listen(f"server-{os.urandom(6).hex()}")
         loop.add_reader(self._bell.fileno(), self._heard)
-        self._tasks = [loop.create_task(self._spread()), loop.create_task(self._note_life())]
+        steps = (self._spread, self._expire, self._note_life)
+        self._tasks = [loop.create_task(self._repeat(step)) for step in steps]
 
     def close(self) -> None:
         """End every stream."""
@@ -156,18 +161,29 @@ class Bells:
             if self._waiting.get(worker) is event:
                 del self._waiting[worker]
 
-    async def _spread(self) -> None:
-        expire_at = 0.0
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step again and again. One that fails is told of, and ends nothing."""
         while not self._closed.is_set():
-            rang = await self._wait()
-            with suppress(WhirrError):  # a database that is away: the next look finds what there is
-                if time.monotonic() >= expire_at:
-                    expire_at = time.monotonic() + LOOK_EVERY_S
-                    await asyncio.to_thread(self._hub.expire)
-                if self._waiting:
-                    calls = await asyncio.to_thread(self._hub.calls, LOOKED_AT)
-                    self._ring(self._rota.wake(calls, list(self._waiting), time.monotonic(), rang=rang))
-            await asyncio.sleep(BETWEEN_LOOKS_S)
+            try:
+                await step()
+            except WhirrError as error:  # a database that is away
+                LOG.warning("the queue could not be looked after: %s", error)
+                await asyncio.sleep(AGAIN_S)
+            except Exception:
+                LOG.exception("looking after the queue broke")
+                await asyncio.sleep(AGAIN_S)
+
+    async def _spread(self) -> None:
+        """Wake whom something concerns that has happened since the last look."""
+        rang = await self._wait()
+        if self._waiting:
+            calls = await asyncio.to_thread(self._hub.calls, LOOKED_AT)
+            self._ring(self._rota.wake(calls, list(self._waiting), time.monotonic(), rang=rang))
+        await asyncio.sleep(BETWEEN_LOOKS_S)
+
+    async def _expire(self) -> None:
+        await asyncio.to_thread(self._hub.expire)
+        await asyncio.sleep(LOOK_EVERY_S)
 
     async def _wait(self) -> bool:
         """Whether it rang before it was time to look in any case."""
@@ -188,8 +204,6 @@ class Bells:
             event.set()
 
     async def _note_life(self) -> None:
-        while True:
-            await asyncio.sleep(KEEPALIVE_S)
-            if self._waiting:
-                with suppress(WhirrError):
-                    await asyncio.to_thread(self._hub.see, list(self._waiting))
+        await asyncio.sleep(KEEPALIVE_S)
+        if self._waiting:
+            await asyncio.to_thread(self._hub.see, list(self._waiting))
