@@ -138,3 +138,39 @@ def test_one_that_gave_up_waiting_keeps_no_other_from_its_job(hub: LocalHub, mon
 
     assert asyncio.run(some()).spec.argv == ("stays",)
     assert {job.spec.argv[0] for job in hub.jobs()} == {"gone", "stays"}
+
+
+def test_all_get_their_jobs_where_what_follows_one_breaks(hub: LocalHub, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    def follow(job: Job) -> None:
+        if job.spec.argv == ("1",):
+            raise RuntimeError("no disk for the audit")
+        told.append(job.spec.argv[0])
+
+    async def some() -> list[Job]:
+        queue = Submissions(hub)
+        try:
+            return await asyncio.gather(*(queue.submit(Submission(spec(f"{n}")), follow) for n in range(3)))
+        finally:
+            queue.close()
+
+    assert [job.spec.argv[0] for job in asyncio.run(some())] == ["0", "1", "2"]
+    assert told == ["0", "2"]
+    assert "no disk for the audit" in caplog.text
+
+
+def test_without_its_thread_each_is_told_so_at_once(hub: LocalHub) -> None:
+    async def some() -> list[Job | BaseException]:
+        queue = Submissions(hub)
+        queue.close()
+        found: list[Job | BaseException] = []
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                found += await asyncio.gather(
+                    queue.submit(Submission(spec("true")), lambda _: None), return_exceptions=True
+                )
+        return found
+
+    assert [type(each) for each in asyncio.run(some())] == [RuntimeError] * 2
+    assert hub.jobs() == []

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from whirr.local import LocalHub
 from whirr.model import Job
+from whirr.server.observe import LOG
 from whirr.submitting import Submission
 
 MOST = 64
@@ -35,7 +36,7 @@ class Submissions:
         """The job that came of it; raises as ``hub.submit``.
 
         Args:
-            then: called with the job, in the thread.
+            then: called with the job, in the thread. That it fails is logged: the job is queued all the same.
         """
         mine = _Waiting(submission, then, asyncio.get_running_loop().create_future())
         self._waiting.append(mine)
@@ -48,24 +49,32 @@ class Submissions:
         self._thread.shutdown(wait=False)
 
     async def _queue(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
-            for one, done in zip(group, await loop.run_in_executor(self._thread, self._done, group), strict=True):
-                if one.future.done():  # nobody waits for it any more
-                    continue
-                if isinstance(done, Exception):
-                    one.future.set_exception(done)
-                else:
-                    one.future.set_result(done)
-        self._queueing = None
-
-    def _done(self, group: list[_Waiting]) -> list[Job | Exception]:
         try:
-            found = self._hub.submit_all([one.submission for one in group])
-            for one, done in zip(group, found, strict=True):
-                if not isinstance(done, Exception):
-                    one.then(done)
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
+                for one, done in zip(group, await self._done(group), strict=True):
+                    if one.future.done():  # nobody waits for it any more
+                        continue
+                    if isinstance(done, Exception):
+                        one.future.set_exception(done)
+                    else:
+                        one.future.set_result(done)
+        finally:
+            self._queueing = None
+
+    async def _done(self, group: list[_Waiting]) -> list[Job | Exception]:
+        """What comes of each; of all the same error where the hub breaks, or the thread is gone."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._submitted, group)
         except Exception as error:
             return [error] * len(group)
+
+    def _submitted(self, group: list[_Waiting]) -> list[Job | Exception]:
+        found = self._hub.submit_all([one.submission for one in group])
+        for one, done in zip(group, found, strict=True):
+            if not isinstance(done, Exception):
+                try:
+                    one.then(done)
+                except Exception:
+                    LOG.exception("job %s is queued; what was to follow broke", done.id)
         return found
