@@ -75,6 +75,11 @@ class LocalTokens:
             row = tx.one("token", id=token_id)
         return self._good(row) if row is not None else None
 
+    def good(self) -> set[str]:
+        """The ids of all tokens that are good."""
+        with self._database.snapshot() as tx:
+            return {row["id"] for row in tx.all("good_tokens", now_at=self._stamp())}
+
     def _good(self, row: Row) -> Token | None:
         if row["revoked_at"] is not None:
             return None

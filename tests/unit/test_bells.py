@@ -15,7 +15,7 @@ from whirr.connect import open_hub
 from whirr.errors import StoreError
 from whirr.leasing import Calls
 from whirr.local import LocalHub
-from whirr.model import Lease
+from whirr.model import Lease, Role, Token
 from whirr.server import bells as module
 from whirr.server.bells import LOOKED_AT, MORE_AFTER_S, REMINDED_AFTER_S, RING, Bells, Rota
 
@@ -120,6 +120,13 @@ async def listening(hub: LocalHub) -> AsyncIterator[Bells]:
         await bells.stop()
 
 
+@pytest.fixture
+def token(hub: LocalHub) -> Token:
+    found = hub.tokens.check(hub.tokens.create("worker", Role.WORKER))
+    assert found is not None
+    return found
+
+
 def failing(monkeypatch: pytest.MonkeyPatch, hub: LocalHub, name: str) -> Callable[[], bool]:
     """Let a method of a hub fail at first, in a way that is known and in one that is not; whether it works again."""
     faults = iter([StoreError("the database is away"), RuntimeError("can't start new thread")])
@@ -136,12 +143,14 @@ def failing(monkeypatch: pytest.MonkeyPatch, hub: LocalHub, name: str) -> Callab
     return lambda: bool(worked)
 
 
-def test_whatever_fails_once_workers_are_woken_afterwards(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_fails_once_workers_are_woken_afterwards(
+    hub: LocalHub, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
     works = failing(monkeypatch, hub, "calls")
 
     async def go() -> None:
         async with listening(hub) as bells, asyncio.timeout(20):
-            bell = bells.ringing("w1")
+            bell = bells.ringing("w1", token)
             assert await anext(bell) == RING
             hub.submit(spec("true"))
             while await anext(bell) != RING:
@@ -152,14 +161,14 @@ def test_whatever_fails_once_workers_are_woken_afterwards(hub: LocalHub, monkeyp
 
 
 @pytest.mark.parametrize("name", ["see", "expire"])
-def test_what_failed_is_tried_again(hub: LocalHub, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_failed_is_tried_again(hub: LocalHub, token: Token, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(module, "KEEPALIVE_S", 0.01)
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
     works = failing(monkeypatch, hub, name)
 
     async def go() -> None:
         async with listening(hub) as bells, asyncio.timeout(20):
-            bell = bells.ringing("w1")
+            bell = bells.ringing("w1", token)
             while not works():
                 await anext(bell)
 

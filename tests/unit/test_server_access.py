@@ -71,11 +71,16 @@ def test_its_secret_is_kept_nowhere(tokens: LocalTokens, tmp_path: Path) -> None
 def test_one_that_expired_or_was_revoked_is_good_no_more(tokens: LocalTokens, setting: Setting) -> None:
     text, other = tokens.create("short", Role.READ, 3600), tokens.create("other", Role.READ)
     setting.stamp = "2026-11-25T12:59:59.999999Z"
-    assert tokens.check(text) is not None
+    short, lasting = tokens.check(text), tokens.check(other)
+    assert short is not None
+    assert lasting is not None
+    assert tokens.good() == {short.id, lasting.id}
     setting.stamp = "2026-11-25T13:00:00.000000Z"
     assert tokens.check(text) is None
+    assert tokens.good() == {lasting.id}
     tokens.revoke("other")
     assert tokens.check(other) is None
+    assert tokens.good() == set()
     with pytest.raises(NotFound):
         tokens.revoke("other")
     with pytest.raises(NotFound):

@@ -170,17 +170,25 @@ def test_what_happened_while_nobody_looked_is_told(hub: LocalHub, monkeypatch: p
     asyncio.run(go())
 
 
-def test_who_is_known_no_more_is_told_nothing_further(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BEAT_S", 0.01)
+@pytest.mark.parametrize("happens", ["nothing", "something all the time"])
+def test_who_is_known_no_more_is_told_nothing_further(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch, happens: str
+) -> None:
+    monkeypatch.setattr(module, "CHECK_EVERY_S", 0.01)
+    answers = iter([None, StoreError("the database is away"), None])
 
-    async def unknown() -> None:
-        raise Unauthenticated("the token was revoked")
+    async def known() -> None:
+        if fault := next(answers, Unauthenticated("the token was revoked")):
+            raise fault
 
-    async def go() -> list[str]:
+    async def go() -> None:
         async with watching(hub) as events, asyncio.timeout(20):
-            return [told.kind async for told in heard(events, known=unknown)]
+            async for _ in heard(events, known=known):
+                if happens != "nothing":
+                    hub.submit(spec("true"))
 
-    assert "beat" not in asyncio.run(go())
+    asyncio.run(go())
+    assert next(answers, "all were given") == "all were given"
 
 
 def test_it_is_heard_while_nothing_happens(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,12 +22,12 @@ from whirr.dashboard import artifact_list, comparison, log_search, run_facts
 from whirr.errors import NotFound, UsageError
 from whirr.folder import PATCH, REQUIREMENTS
 from whirr.hub import Hub
-from whirr.server.access import READ, SUBMIT, Guarded
+from whirr.server.access import READ, SUBMIT, Guarded, identify
 from whirr.server.app import answer, audit, bells_of, hub_of
 from whirr.server.routes_queue import shown
 from whirr.server.routes_runs import LONGEST_WAIT_S
 from whirr.server.schemas import schema
-from whirr.server.sending import BINARY, LOOK_EVERY_S, is_same, tag_of
+from whirr.server.sending import BINARY, LOOK_EVERY_S, LOOKS_A_SECOND, is_same, tag_of
 
 router = APIRouter(prefix="/ui", route_class=Guarded, include_in_schema=False)
 
@@ -36,7 +36,6 @@ LogPath = Annotated[str, Query(max_length=4000)]
 Place = Annotated[int, Query(ge=0, le=2**53)]
 RunIds = Annotated[str, Query(max_length=3000)]
 
-LOOKS_A_SECOND = round(1 / LOOK_EVERY_S)
 MOST_BYTES = 1 << 22
 """Bytes of a part of a log."""
 
@@ -144,6 +143,7 @@ async def _growth(
         if bells.closed or os.fstat(file.fileno()).st_size > size:
             return True
         if look % LOOKS_A_SECOND == 0:
+            await identify(request)  # who may read no more is told so
             if await request.is_disconnected():
                 return True
             if not await _is_there(file, opened):

@@ -16,7 +16,7 @@ from contextlib import suppress
 from whirr.errors import WhirrError
 from whirr.leasing import Calls
 from whirr.local import LocalHub
-from whirr.model import Lease
+from whirr.model import Lease, Token
 from whirr.server.observe import LOG
 
 KEEPALIVE_S = 10.0
@@ -25,6 +25,9 @@ LOOK_EVERY_S = 2.0
 
 AGAIN_S = 1.0
 """What failed is tried again after so long."""
+
+CHECK_EVERY_S = 1.0
+"""A bell is open so much longer than its token is good."""
 
 BETWEEN_LOOKS_S = 0.01
 MORE_AFTER_S = 0.05
@@ -89,6 +92,23 @@ class Rota:
         return free[: len(new) + 1] if new or (rang and ready) else []
 
 
+class Listener:
+    """An open bell.
+
+    Attributes:
+        token: by which it was opened.
+        woken: there may be something to do, or it is over.
+        over: the token is good no more.
+    """
+
+    __slots__ = ("over", "token", "woken")
+
+    def __init__(self, token: Token) -> None:
+        self.token = token
+        self.woken = asyncio.Event()
+        self.over = False
+
+
 class Bells:
     """See the module.
 
@@ -99,7 +119,8 @@ class Bells:
     def __init__(self, hub: LocalHub) -> None:
         self._hub = hub
         self._rota = Rota()
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._open: set[Listener] = set()
+        self._waiting: dict[str, Listener] = {}
         self._rang = asyncio.Event()
         self._closed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,15 +140,15 @@ class Bells:
         loop = asyncio.get_running_loop()
         self._bell = self._hub.listen(f"server-{os.urandom(6).hex()}")
         loop.add_reader(self._bell.fileno(), self._heard)
-        steps = (self._spread, self._expire, self._note_life)
+        steps = (self._spread, self._expire, self._note_life, self._check)
         self._tasks = [loop.create_task(self._repeat(step)) for step in steps]
 
     def close(self) -> None:
         """End every stream."""
         self._closed.set()
         self._rang.set()
-        for event in self._waiting.values():
-            event.set()
+        for listener in self._open:
+            listener.woken.set()
 
     async def stop(self) -> None:
         """End listening."""
@@ -144,21 +165,27 @@ class Bells:
             self._bell.drain()
         self._rang.set()
 
-    async def ringing(self, worker: str) -> AsyncIterator[bytes]:
-        """The events for one worker; the first comes at once, since something may have happened before."""
-        event = self._waiting[worker] = asyncio.Event()
+    async def ringing(self, worker: str, token: Token) -> AsyncIterator[bytes]:
+        """The events for one worker; the first comes at once, since something may have happened before.
+
+        They end with the token by which it listens.
+        """
+        mine = self._waiting[worker] = Listener(token)
+        self._open.add(mine)
         try:
             yield RING
-            while not self._closed.is_set():
+            while not (self._closed.is_set() or mine.over):
                 try:
-                    await asyncio.wait_for(event.wait(), KEEPALIVE_S)
+                    await asyncio.wait_for(mine.woken.wait(), KEEPALIVE_S)
                 except TimeoutError:
                     yield SILENCE
                     continue
-                event.clear()
-                yield RING
+                mine.woken.clear()
+                if not mine.over:
+                    yield RING
         finally:
-            if self._waiting.get(worker) is event:
+            self._open.discard(mine)
+            if self._waiting.get(worker) is mine:
                 del self._waiting[worker]
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -199,11 +226,21 @@ class Bells:
     def _ring(self, workers: set[str]) -> None:
         """Wake them; they come last next time."""
         for worker in workers & self._waiting.keys():
-            event = self._waiting.pop(worker)
-            self._waiting[worker] = event
-            event.set()
+            listener = self._waiting.pop(worker)
+            self._waiting[worker] = listener
+            listener.woken.set()
 
     async def _note_life(self) -> None:
         await asyncio.sleep(KEEPALIVE_S)
         if self._waiting:
             await asyncio.to_thread(self._hub.see, list(self._waiting))
+
+    async def _check(self) -> None:
+        """End the bells whose token is good no more: one look for all, however many are open."""
+        await asyncio.sleep(CHECK_EVERY_S)
+        if listeners := list(self._open):  # those that come while it looks may have newer tokens
+            good = await asyncio.to_thread(self._hub.tokens.good)
+            for listener in listeners:
+                if listener.token.id not in good:
+                    listener.over = True
+                    listener.woken.set()

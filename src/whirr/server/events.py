@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from whirr import wire
-from whirr.errors import WhirrError
+from whirr.errors import StoreError, WhirrError
 from whirr.hub import Bell
 from whirr.local import LocalHub
 from whirr.server.observe import LOG
@@ -24,6 +24,8 @@ from whirr.server.watcher import MOST_NAMED, Watcher
 
 BEAT_S = 10.0
 AT_MOST_EVERY_S = 0.5
+CHECK_EVERY_S = 1.0
+"""A page is told of changes so much longer than it is known."""
 
 AGAIN_S = 2.0
 LINGERS_S = 5.0
@@ -94,9 +96,10 @@ class Events:
 
         Args:
             last: the id of the last event that it got; empty: none.
-            known: raises a ``WhirrError`` when whoever looks at the page may no longer.
+            known: raises a ``WhirrError`` when whoever looks at the page may no longer; asked once a second.
         """
         woken = asyncio.Event()
+        check_at, beat_at = time.monotonic() + CHECK_EVERY_S, time.monotonic() + BEAT_S
         self._pages.add(woken)
         self._start()
         try:
@@ -109,12 +112,19 @@ class Events:
                 yield _event("counts", self._counts, None)
             while not self._closing.is_set():
                 woken.clear()
+                if time.monotonic() >= check_at:
+                    with suppress(StoreError):  # a database that is away ends no stream
+                        await known()
+                    check_at = time.monotonic() + CHECK_EVERY_S
                 told, seen = self._since(seen), self._number
+                if not told and time.monotonic() >= beat_at:
+                    told = [_event("beat", {}, None)]
                 for part in told:
                     yield part
-                if not told and not await _rings(woken, BEAT_S):
-                    await known()
-                    yield _event("beat", {}, None)
+                if told:
+                    beat_at = time.monotonic() + BEAT_S
+                else:
+                    await _rings(woken, min(check_at, beat_at) - time.monotonic())
         except WhirrError:
             return  # the next request of the page is told why
         finally:

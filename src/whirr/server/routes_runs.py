@@ -20,7 +20,7 @@ from whirr.catalog import FileEntry, Labels, RunDetail, RunPage, RunQuery
 from whirr.encode import INDEX, TIMESTAMP
 from whirr.folder import decode
 from whirr.progress import Progress
-from whirr.server.access import READ, SUBMIT, Guarded
+from whirr.server.access import READ, SUBMIT, Guarded, identify
 from whirr.server.app import answer, audit, hub_of
 from whirr.server.schemas import schema
 from whirr.server.sending import BLOCK, Asked, Part, Stream, blocks, is_unchanged, sent, tag_of
@@ -221,7 +221,8 @@ async def content(
     """A file of a run, or the part of it that Range names. With `wait` a part that begins at the end is waited for."""
     name = _exactly(request, path)
     file: BinaryIO = await run_in_threadpool(hub_of(request).runs.open, run_id, name)
-    return await sent(file, name, Asked(range, if_range, if_match, if_none_match, wait, request.method == "HEAD"))
+    asked = Asked(range, if_range, if_match, if_none_match, wait, request.method == "HEAD")
+    return await sent(file, name, asked, lambda: identify(request))
 
 
 def _exactly(request: Request, path: str) -> str:

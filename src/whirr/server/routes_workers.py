@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from whirr import wire
 from whirr.errors import UsageError
 from whirr.model import Claim, Job, Lease, Outcome, Sighting, WorkerInfo
-from whirr.server.access import READ, WORK, Guarded
+from whirr.server.access import READ, WORK, Guarded, caller_of
 from whirr.server.app import answer, bells_of, hub_of
 from whirr.server.routes_queue import Number, shown
 from whirr.server.schemas import schema
@@ -196,6 +196,6 @@ def tell_folders(request: Request, worker_id: WorkerId, body: FoldersBody) -> Re
 )
 async def bell(request: Request, worker_id: WorkerId) -> Response:
     """Rings, as events without end, when there may be something to do. An open bell is a sign of life."""
-    events = bells_of(request).ringing(worker_id)
+    events = bells_of(request).ringing(worker_id, caller_of(request))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

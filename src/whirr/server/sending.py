@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from fastapi.responses import Response, StreamingResponse
@@ -19,6 +19,7 @@ from whirr.wire import error_as_dict
 BLOCK = 2**18
 BINARY = "application/octet-stream"
 LOOK_EVERY_S = 0.05
+LOOKS_A_SECOND = round(1 / LOOK_EVERY_S)
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 APPENDED = re.compile(rf"({ATTEMPTS}/\d+/)?({re.escape(OUTPUT)}|(metrics|system)(\..+)?\.jsonl)")
 """Files that only grow: what was read of one stands. Any other may have been written anew in its place."""
@@ -64,16 +65,19 @@ class Stream(StreamingResponse):
                 file.close()
 
 
-async def sent(file: BinaryIO, path: str, asked: Asked) -> Response:
+async def sent(file: BinaryIO, path: str, asked: Asked, known: Callable[[], Awaitable[object]]) -> Response:
     """The answer to a request for a file, which is closed when all of it is sent.
 
     How long the answer is is fixed now, though the file may grow.
+
+    Args:
+        known: raises a ``WhirrError`` when whoever asks may no longer; asked once a second while the file is to grow.
     """
     streams = False
     try:
         wanted = _wanted(asked.range)
         if wanted and wanted[1]:
-            await _growth(file.fileno(), int(wanted[1]), asked.wait_s)
+            await _growth(file.fileno(), int(wanted[1]), asked.wait_s, known)
         status = os.fstat(file.fileno())
         headers = _headers(status, path)
         if asked.if_match and not is_same(asked.if_match, path, status):
@@ -163,9 +167,11 @@ def _part(wanted: re.Match[str], size: int) -> Part | None:
     return Part(int(first), min(int(last) + 1, size) if last else size) if int(first) < size else None
 
 
-async def _growth(handle: int, size: int, wait_s: float) -> None:
+async def _growth(handle: int, size: int, wait_s: float, known: Callable[[], Awaitable[object]]) -> None:
     """Wait until a file is longer. To look costs less than a thread would: any number may wait."""
-    for _ in range(round(wait_s / LOOK_EVERY_S)):
+    for look in range(1, round(wait_s / LOOK_EVERY_S) + 1):
         if os.fstat(handle).st_size > size:
             return
+        if look % LOOKS_A_SECOND == 0:
+            await known()
         await asyncio.sleep(LOOK_EVERY_S)

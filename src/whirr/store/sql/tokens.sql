@@ -11,6 +11,9 @@ SELECT * FROM tokens WHERE name = :name {for_update};
 -- name: tokens
 SELECT * FROM tokens ORDER BY created_at, id;
 
+-- name: good_tokens
+SELECT id FROM tokens WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now_at);
+
 -- name: revoke_token
 UPDATE tokens SET revoked_at = :now_at WHERE name = :name AND revoked_at IS NULL;
 
