@@ -20,6 +20,7 @@ from whirr.dashboard.curve_columns import encode
 from whirr.errors import FolderError, NotFound
 from whirr.server.access import READ, Guarded
 from whirr.server.app import answer, hub_of
+from whirr.server.lanes import lengthy
 from whirr.values import spell
 
 router = APIRouter(route_class=Guarded, include_in_schema=False)
@@ -55,6 +56,7 @@ class Panel(BaseModel):
 
 
 @router.post("/ui/curves", dependencies=[READ])
+@lengthy
 def curves(request: Request, panel: Panel) -> Response:
     """The curves of a metric (``curve_columns.encode``); of runs that have it, in the order that was asked for."""
     cache = curves_of(request)
@@ -82,6 +84,7 @@ def _takes_gzip(request: Request) -> bool:
 
 
 @router.get("/ui/metrics", dependencies=[READ])
+@lengthy
 def metrics(request: Request, runs: Annotated[str, Query()] = "") -> Response:
     """The metrics of some runs, and on which axes they can be drawn."""
     found = curves_of(request).metrics(run for run in dict.fromkeys(runs.split(",")) if run)

@@ -20,6 +20,7 @@ from whirr.local import LocalHub
 from whirr.model import Job, JobStatus
 from whirr.server.access import READ, SUBMIT, Guarded
 from whirr.server.app import answer, audit, hub_of
+from whirr.server.lanes import lengthy
 from whirr.server.routes_queue import JobId, moved, submitted_again, who
 
 router = APIRouter(route_class=Guarded, include_in_schema=False)
@@ -94,6 +95,7 @@ def _desk(request: Request) -> Desk:
 
 
 @router.get("/ui/queue", dependencies=[READ])
+@lengthy
 def queue(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
@@ -105,6 +107,7 @@ def queue(
 
 
 @router.get("/ui/workers", dependencies=[READ])
+@lengthy
 def workers(request: Request) -> Response:
     """The workers, their jobs and GPUs."""
     desk, hub = _desk(request), hub_of(request)

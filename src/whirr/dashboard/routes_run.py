@@ -24,6 +24,7 @@ from whirr.folder import PATCH, REQUIREMENTS
 from whirr.hub import Hub
 from whirr.server.access import READ, SUBMIT, Guarded, identify
 from whirr.server.app import answer, audit, bells_of, hub_of
+from whirr.server.lanes import lengthy
 from whirr.server.routes_queue import shown
 from whirr.server.routes_runs import LONGEST_WAIT_S
 from whirr.server.schemas import schema
@@ -46,6 +47,7 @@ else:
 
 
 @router.get("/run/{run_id}", dependencies=[READ])
+@lengthy
 def run(request: Request, run_id: RunId) -> Response:
     """All that the page of a run shows."""
     hub = hub_of(request)
@@ -163,6 +165,7 @@ async def _is_there(file: BinaryIO, opened: Callable[[], Awaitable[BinaryIO]]) -
 
 
 @router.get("/run/{run_id}/find", dependencies=[READ])
+@lengthy
 def find(
     request: Request,
     run_id: RunId,
@@ -180,6 +183,7 @@ def find(
 
 
 @router.get("/compare", dependencies=[READ])
+@lengthy
 def compare(request: Request, runs: RunIds) -> Response:
     """Runs side by side."""
     hub = hub_of(request)
@@ -226,6 +230,7 @@ def _head(detail: RunDetail) -> dict[str, Any]:
 
 
 @router.get("/compare/code", dependencies=[READ])
+@lengthy
 def compare_code_of(request: Request, runs: RunIds) -> Response:
     """How the code of one run differs from that of another."""
     hub = hub_of(request)
@@ -237,6 +242,7 @@ def compare_code_of(request: Request, runs: RunIds) -> Response:
 
 
 @router.get("/artifacts", dependencies=[READ])
+@lengthy
 def artifacts(
     request: Request,
     filter: Annotated[str, Query(max_length=1000)] = "",

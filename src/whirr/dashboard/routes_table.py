@@ -13,6 +13,7 @@ from whirr.expression.completion import complete
 from whirr.runtable import TablePage, TableQuery
 from whirr.server.access import READ
 from whirr.server.app import answer, hub_of
+from whirr.server.lanes import lengthy
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,6 +26,7 @@ Text = Annotated[str, Query(max_length=LONGEST)]
 
 
 @router.get("/ui/runs", dependencies=[READ])
+@lengthy
 def runs(
     request: Request,
     filter: Text = "",
@@ -50,12 +52,14 @@ def runs(
 
 
 @router.get("/ui/keys", dependencies=[READ])
+@lengthy
 def keys(request: Request) -> Response:
     """The keys that runs have."""
     return _fresh(hub_of(request).runs.table.keys())
 
 
 @router.get("/ui/complete", dependencies=[READ])
+@lengthy
 def completion(request: Request, text: Text = "", at: Annotated[int | None, Query(ge=0)] = None) -> Response:
     """What may be written at a place of a filter."""
     place = len(text) if at is None else _from_utf16(text, at)

@@ -21,6 +21,7 @@ from whirr.server.access import Gate, caller_of
 from whirr.server.bells import Bells
 from whirr.server.events import Events
 from whirr.server.guard import Guard
+from whirr.server.lanes import Lanes
 from whirr.server.observe import LOG, Meters, Observer, keep_audit
 from whirr.server.sessions import MARK, Sessions, read_key
 from whirr.server.submissions import Submissions
@@ -112,7 +113,7 @@ def create_app(
         title="whirr", version=whirr.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.hub, app.state.bells, app.state.events, app.state.meters = hub, bells, events, meters
-    app.state.submissions, app.state.looking = submissions, None
+    app.state.submissions, app.state.looking, app.state.lanes = submissions, None, Lanes()
     app.state.gate, app.state.sessions, app.state.prefix = Gate(known), sessions, prefix
     app.state.missing = missing
     for router in routers:

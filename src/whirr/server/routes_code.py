@@ -16,6 +16,7 @@ from whirr.codestore import PACK_LIMIT
 from whirr.errors import TooLarge, UsageError
 from whirr.server.access import READ, SUBMIT, WORK, Guarded
 from whirr.server.app import answer, hub_of
+from whirr.server.lanes import lanes_of, lengthy
 from whirr.server.schemas import schema
 
 router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["code"])
@@ -48,6 +49,7 @@ def _trees(body: BaseModel) -> tuple[str, ...]:
 
 
 @router.post("/code/known", dependencies=[READ], responses={200: {"model": schema(Trees)}})
+@lengthy
 def known(request: Request, body: TreesBody) -> Response:
     """Which of these trees are there, with all they hold."""
     return answer(Trees(tuple(hub_of(request).code.known(_trees(body)))))
@@ -70,11 +72,12 @@ async def add(request: Request, tree: TreeName) -> Response:
                 if size > PACK_LIMIT:
                     raise TooLarge("this snapshot is too large", hint=f"at most {PACK_LIMIT} bytes are taken")
                 await run_in_threadpool(file.write, piece)
-        await run_in_threadpool(code.add, tree, folder / "pack")
+        await lanes_of(request).run("add", code.add, tree, folder / "pack")
     return answer(Trees((tree,)))
 
 
 @router.post("/code/{tree}/pack", dependencies=[WORK], response_class=StreamingResponse, responses=PACK)
+@lengthy
 def fetch(request: Request, tree: TreeName, body: TreesBody) -> Response:
     """A pack of a tree, without what the trees named hold."""
     code = hub_of(request).code

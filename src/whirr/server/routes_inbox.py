@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
 from whirr import wire
 from whirr.errors import AccessDenied, TooLarge
@@ -20,6 +19,7 @@ from whirr.model import Lease, Role
 from whirr.server import probe
 from whirr.server.access import SEND, WORK, Guarded, caller_of
 from whirr.server.app import answer, hub_of
+from whirr.server.lanes import lanes_of, lengthy
 from whirr.server.schemas import schema
 
 router = APIRouter(prefix=wire.API, route_class=Guarded, tags=["files of other machines"])
@@ -129,7 +129,7 @@ async def _kept(request: Request, offset: int, keep: Callable[[int, bytearray], 
         async for piece in _pieces(request):
             if keeping is not None:
                 await keeping
-            keeping = asyncio.ensure_future(run_in_threadpool(keep, offset, piece))
+            keeping = asyncio.ensure_future(lanes_of(request).run("append", keep, offset, piece))
             offset += len(piece)  # not where the file ends: of a part that is sent again that is behind the next piece
     finally:  # the client may have gone away: what came is kept
         ends_at = offset if keeping is None else await keeping
@@ -137,6 +137,7 @@ async def _kept(request: Request, offset: int, keep: Callable[[int, bytearray], 
 
 
 @router.post("/runs/{run_id}/inbox", dependencies=[SEND], responses={200: {"model": schema(Sizes)}})
+@lengthy
 def begin(request: Request, target: Whose) -> Response:
     """Make the run's folder if it is missing; what is in it."""
     return answer(Sizes(hub_of(request).inbox.begin(target)))
@@ -162,11 +163,12 @@ async def append(request: Request, target: Whose, path: str, offset: Offset) -> 
 async def replace(request: Request, target: Whose, path: str) -> Response:
     """Replace a small file as a whole."""
     data = b"".join([piece async for piece in _pieces(request)])
-    await run_in_threadpool(hub_of(request).inbox.replace, target, path, data)
+    await lanes_of(request).run("replace", hub_of(request).inbox.replace, target, path, data)
     return answer(Size(len(data)))
 
 
 @router.post("/runs/{run_id}/contents", dependencies=[SEND], responses={200: {"model": schema(Size)}})
+@lengthy
 def offer(request: Request, target: Whose, body: ContentBody) -> Response:
     """Name a file by its content; how many bytes of that are there. All: the file is in place."""
     asked = wire.record(Content, body.model_dump())
@@ -180,6 +182,7 @@ async def send(request: Request, sha256: str, offset: Offset) -> Response:
 
 
 @router.post("/runs/{run_id}/seal", dependencies=[SEND], responses={200: {"model": schema(Differing)}})
+@lengthy
 def seal(request: Request, target: Whose, body: SumsBody) -> Response:
     """Write to disk and compare."""
     files = wire.record(Sums, body.model_dump()).files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from pathlib import Path as FilePath
@@ -22,6 +21,7 @@ from whirr.model import RANGES, Attempt, Job, JobSpec, JobStatus
 from whirr.resubmission import Changes
 from whirr.server.access import READ, SUBMIT, Guarded, caller_of
 from whirr.server.app import answer, audit, hub_of
+from whirr.server.lanes import lanes_of, lengthy
 from whirr.server.schemas import schema
 from whirr.submitting import Submission
 from whirr.values import encodes
@@ -132,7 +132,7 @@ async def submit(
     hub = hub_of(request)
     sent = wire.record(Sent, body.model_dump())
     spec = _checked(sent.spec)._replace(submitted_by=who(request, sent.spec.submitted_by))
-    staging = await asyncio.to_thread(_staged, hub, sent.files) if sent.files else None
+    staging = await lanes_of(request).run("stage", _staged, hub, sent.files) if sent.files else None
     job = await request.app.state.submissions.submit(
         Submission(spec, staging, idempotency_key),
         lambda job: audit(request, "submit", job_id=job.id, command=hide_arguments(job.spec.argv)),
@@ -302,6 +302,7 @@ def queue(request: Request) -> Response:
 
 
 @router.get("/queue/upcoming", dependencies=[READ], responses={200: {"model": schema(JobPage)}})
+@lengthy
 def upcoming(request: Request, limit: Limit = 100) -> Response:
     """The queued jobs in the order in which they will run; limit 0: all."""
     return answer(JobPage(tuple(map(shown, hub_of(request).upcoming(limit)))))

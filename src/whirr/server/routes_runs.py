@@ -22,6 +22,7 @@ from whirr.folder import decode
 from whirr.progress import Progress
 from whirr.server.access import READ, SUBMIT, Guarded, identify
 from whirr.server.app import answer, audit, hub_of
+from whirr.server.lanes import lengthy
 from whirr.server.schemas import schema
 from whirr.server.sending import BLOCK, Asked, Part, Stream, blocks, is_unchanged, sent, tag_of
 from whirr.wire import API
@@ -65,6 +66,7 @@ class Changes(NamedTuple):
 
 
 @router.get("/runs", dependencies=[READ], responses={200: {"model": schema(RunPage)}})
+@lengthy
 def runs(
     request: Request,
     status: Annotated[list[str] | None, Query()] = None,
@@ -86,12 +88,14 @@ def runs(
 
 
 @router.get("/find", dependencies=[READ], responses={200: {"model": schema(Found)}})
+@lengthy
 def find(request: Request, reference: Annotated[str, Query(max_length=1000)]) -> Response:
     """The run meant by an id, the start or last part of one, an exact name, or `-` (the newest)."""
     return answer(Found(hub_of(request).runs.find(reference)))
 
 
 @router.get("/runs/{run_id}", dependencies=[READ], responses={200: {"model": schema(RunDetail)}})
+@lengthy
 def detail(request: Request, run_id: RunId, curves: bool = False) -> Response:
     """All about one run."""
     return answer(hub_of(request).runs.detail(run_id, curves=curves))
@@ -110,6 +114,7 @@ def code_changes(request: Request, run_id: RunId) -> Response:
 
 
 @router.get("/runs/{run_id}/files", dependencies=[READ], responses={200: {"model": schema(Files)}})
+@lengthy
 def files(request: Request, run_id: RunId) -> Response:
     """All files of a run, by path."""
     return answer(Files(tuple(hub_of(request).runs.files(run_id))))
