@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,16 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 def settle(folder: Path, moment: float = LONG_AGO) -> None:
     """Give a folder an old modification time, so that what is remembered of it counts."""
     os.utime(folder, (moment, moment))
+
+
+@contextmanager
+def out_of_reach(folder: Path) -> Iterator[None]:
+    """Nobody can write this folder, root neither: a file stands in its place."""
+    aside = folder.with_name(f".{folder.name}.aside")
+    folder.rename(aside)
+    folder.touch()
+    try:
+        yield
+    finally:
+        folder.unlink()
+        aside.rename(folder)

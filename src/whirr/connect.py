@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whirr.config import Settings
-from whirr.errors import NotFound
+from whirr.errors import NotFound, warn
 from whirr.folder import QUEUE
 from whirr.local import LocalHub
 from whirr.pairing import make_queue, pair
@@ -22,12 +23,19 @@ SERVING_WAIT_S = 8.0
 """How long a server waits for its database: who asked it then hears what is wrong, before giving up (``transport``)."""
 
 
-def connect(root: Path, settings: Settings, *, make: bool = False, adopt: bool = False) -> LocalHub:
+def connect(
+    root: Path,
+    settings: Settings,
+    *,
+    make: bool = False,
+    adopt: bool = False,
+    said: Callable[[str], None] = warn,
+) -> LocalHub:
     """The hub of a ``.whirr`` folder.
 
     Args:
         make: make the queue where there is none; otherwise that is an error, and nothing is written.
-        adopt: as in ``open_hub``.
+        adopt: as in ``open_hub``, as is ``said``.
 
     Raises:
         NotFound: there is no queue yet.
@@ -36,7 +44,7 @@ def connect(root: Path, settings: Settings, *, make: bool = False, adopt: bool =
     """
     if not (make or settings.database_url or (root / QUEUE / DATABASE).exists()):
         raise NotFound(f"there is no queue in {root}", hint="whirr submit -- COMMAND makes one")
-    return open_hub(root, settings.database_url, adopt=adopt)
+    return open_hub(root, settings.database_url, adopt=adopt, said=said)
 
 
 def reach(url: str, settings: Settings, *, tries: int = TRIES) -> RemoteHub:
@@ -68,13 +76,14 @@ def open_hub(
     serving: bool = False,
     outage_s: float = 0.0,
     adopt: bool = False,
+    said: Callable[[str], None] = warn,
 ) -> LocalHub:
     """The hub of a folder and a database, made where they are missing.
 
     Args:
         database_url: a PostgreSQL database; None: SQLite in ``root``.
         now: the time for leases and waits; None: the database's own.
-        serving: as in ``LocalHub``, as is ``outage_s``.
+        serving: as in ``LocalHub``, as are ``outage_s`` and ``said``.
         adopt: a PostgreSQL database belongs to this folder from now on, whatever folder it had.
 
     Raises:
@@ -94,4 +103,4 @@ def open_hub(
             database.close()
             raise
         make_queue(root)
-    return LocalHub(root, database, serving=serving, outage_s=outage_s)
+    return LocalHub(root, database, said=said, serving=serving, outage_s=outage_s)

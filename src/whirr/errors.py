@@ -6,6 +6,7 @@
     ├── Ambiguous               a prefix or name fits several runs
     ├── MissingExtra            an optional package is needed and not installed
     ├── FolderError             a run folder cannot be made or written     (also an OSError)
+    │   └── NoRoom              the disk is full, or a quota used up
     ├── NoActiveRun             whirr.log() without whirr.init()           (also a RuntimeError)
     ├── RunFinished             log() or summary() after finish()          (also a RuntimeError)
     ├── NotAMapping             log() or summary() was not given a mapping (also a TypeError)
@@ -29,6 +30,7 @@ Each error says what happened (``str(error)``), what to do next (``error.hint``)
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 
@@ -92,6 +94,18 @@ class FolderError(WhirrError, OSError):
     """A run folder cannot be made or written."""
 
     code = "folder"
+
+
+class NoRoom(FolderError):
+    """A run folder cannot be written for now: the disk is full, or a quota is used up."""
+
+    code = "no-room"
+
+
+def not_written(message: str, error: OSError, *, hint: str | None = None) -> FolderError:
+    """The error for a folder that cannot be written, and of the kind that says whether room is all that is missing."""
+    kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else FolderError
+    return kind(message, hint=hint)
 
 
 class NoActiveRun(WhirrError, RuntimeError):

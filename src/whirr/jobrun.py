@@ -15,12 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from whirr import clock
 from whirr.annotations import ANNOTATIONS
 from whirr.capture.redact import hide_arguments
-from whirr.errors import FolderError
+from whirr.errors import FolderError, not_written
 from whirr.folder import ATTEMPTS, CONFIG, META, PATCH, REQUIREMENTS, attempt_folder, result_name
 from whirr.jsonio import dumps, read_document, write_atomic, write_plain
-from whirr.model import CauseKind, Decision, Job, JobStatus, Outcome, WorkerInfo
+from whirr.model import Attempt, Cause, CauseKind, Decision, Job, JobStatus, Outcome, WorkerInfo
 
 ABOUT_SUBMISSION = (CONFIG, REQUIREMENTS, PATCH, ATTEMPTS, ANNOTATIONS)
 """What belongs to the job, not to one attempt: it stays where it is."""
@@ -142,29 +143,34 @@ def end(folder: Path, job: Job, decision: Decision, outcome: Outcome) -> None:
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         meta = {**_queued(job), **_read(folder / META)}
-        meta |= _ended(meta, decision, outcome) if decision.status.terminal else _waiting(decision)
+        if decision.status.terminal:
+            meta |= _ended(meta, decision.status, decision.cause, outcome.finished_at, outcome.duration_s)
+        else:
+            meta |= _waiting(decision)
         write_atomic(folder / META, dumps(meta), durable=True)
 
 
-def _ended(meta: Mapping[str, Any], decision: Decision, outcome: Outcome) -> dict[str, Any]:
+def _ended(
+    meta: Mapping[str, Any], status: JobStatus, cause: Cause | None, finished_at: str, duration_s: float
+) -> dict[str, Any]:
     own = meta["status"] if meta["status"] in OWN_WORD and meta.get("finished_at") else None
-    ending: dict[str, Any] = {"status": str(decision.status), "cause": _cause(meta, decision)}
-    if own == "failed" and decision.status is JobStatus.COMPLETED:  # the program called its run a failure
+    ending: dict[str, Any] = {"status": str(status), "cause": _cause(meta, cause)}
+    if own == "failed" and status is JobStatus.COMPLETED:  # the program called its run a failure
         ending = {"status": "failed", "cause": meta.get("cause")}
     if own is None:
-        ending |= {"finished_at": outcome.finished_at, "duration_seconds": round(outcome.duration_s, 6)}
+        ending |= {"finished_at": finished_at, "duration_seconds": round(duration_s, 6)}
     return ending
 
 
-def _cause(meta: Mapping[str, Any], decision: Decision) -> dict[str, Any] | None:
+def _cause(meta: Mapping[str, Any], cause: Cause | None) -> dict[str, Any] | None:
     """The queue's cause; an exception that the program recorded says more than the exit code it led to."""
-    if decision.cause is None:
+    if cause is None:
         return None
     own = meta.get("cause")
-    plain = decision.cause.kind in (CauseKind.EXIT, CauseKind.GPU_OUT_OF_MEMORY)
+    plain = cause.kind in (CauseKind.EXIT, CauseKind.GPU_OUT_OF_MEMORY)
     if plain and isinstance(own, dict) and own.get("kind") == "exception":
-        return {**own, **({"queue": str(decision.cause.kind)} if decision.cause.kind is not CauseKind.EXIT else {})}
-    return decision.cause.as_dict()
+        return {**own, **({"queue": str(cause.kind)} if cause.kind is not CauseKind.EXIT else {})}
+    return cause.as_dict()
 
 
 def _waiting(decision: Decision) -> dict[str, Any]:
@@ -186,6 +192,44 @@ def mark(folder: Path, job: Job) -> None:
         write_atomic(folder / META, dumps(meta))
 
 
+def is_behind(folder: Path, job: Job) -> bool:
+    """Whether ``meta.json`` says something else of a job that no worker holds than the queue; not where it is deleted.
+
+    Raises:
+        FolderError: the folder cannot be read.
+    """
+    if job.status.active:
+        return False
+    with _told(folder):
+        try:
+            os.lstat(folder)
+        except FileNotFoundError:
+            return False
+        stated = _read(folder / META).get("status")
+    own_word = job.status is JobStatus.COMPLETED and stated == "failed"
+    return bool(stated != job.status) and not own_word
+
+
+def catch_up(folder: Path, job: Job, last: Attempt | None) -> None:
+    """Write the state of a job into a folder that could not be written when the job got into it.
+
+    Args:
+        last: its last attempt.
+
+    Raises:
+        FolderError: the folder still cannot be written.
+    """
+    if last is None or job.finished_at is None or last.finished_at != job.finished_at:  # it did not end by itself
+        mark(folder, job)
+        return
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        meta = {**_queued(job), **_read(folder / META)}
+        ran = clock.epoch(last.finished_at) - clock.epoch(last.started_at)
+        meta |= _ended(meta, job.status, job.cause, last.finished_at, max(ran, 0.0))
+        write_atomic(folder / META, dumps(meta), durable=True)
+
+
 def note(folder: Path, about: Mapping[str, Any]) -> None:
     """Add to what ``meta.json`` says of the job.
 
@@ -199,12 +243,14 @@ def note(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What stands in a document; a missing or damaged one is written anew."""
-    with suppress(OSError, ValueError):
+    """What stands in a document; a missing or damaged one is written anew, not one that may not be read."""
+    try:
         found = read_document(path)
-        if isinstance(found, dict):
-            return found
-    return {}
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def highest(runs: Path) -> int:
@@ -232,6 +278,5 @@ class _told:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError) and not isinstance(error, FolderError):
-            raise FolderError(
-                f"cannot write into {self._folder}: {error.strerror or error}", hint="make room or mend its permissions"
-            ) from error
+            what = f"cannot write into {self._folder}: {error.strerror or error}"
+            raise not_written(what, error, hint="make room or mend its permissions") from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from whirr import clock, jobrun
-from whirr.errors import FolderError, LeaseLost
+from whirr.errors import FolderError, LeaseLost, NoRoom
 from whirr.folder import QUEUE, RUNS
+from whirr.following import Following
 from whirr.locks import is_dead
 from whirr.model import (
     BACKOFF_FIRST_S,
@@ -57,17 +59,21 @@ class Leasing:
         root: the ``.whirr`` folder.
         database: the queue's database.
         stamp: the UTC stamp of this moment.
+        said: is told of run folders that cannot be written, a line each.
         serving: this is a server's: it alone says when the leases of remote workers have run out.
     """
 
-    def __init__(self, root: Path, database: Database, stamp: Callable[[], str], *, serving: bool) -> None:
+    def __init__(
+        self, root: Path, database: Database, stamp: Callable[[], str], said: Callable[[str], None], *, serving: bool
+    ) -> None:
         self.root = root.absolute()
         self.queue = self.root / QUEUE
         self.database = database
         self._stamp = stamp
         self._serving = serving
-        self._needs = Needs(self.run_dir, stamp)
         self._forgot_at = self.now()
+        self._following = Following(database, self.run_dir, said)
+        self._needs = Needs(self._following, stamp)
 
     def run_dir(self, job_id: int) -> Path:
         return self.root / RUNS / run_id_of(job_id)
@@ -159,35 +165,50 @@ class Leasing:
     def claim(self, worker: WorkerInfo, *, usable_gpus: Sequence[str] | None = None) -> Claim | None:
         self._forget_at_times()
         offered = worker.gpus if usable_gpus is None else tuple(usable_gpus)
-        tried = 0
+        trouble: FolderError | None = None
+        while True:
+            tried: list[int] = []
+            try:
+                claim = self._following.change(partial(self._next_claim, worker, offered, tried))
+            except FolderError as error:
+                if not (tried and self._postpone(tried[0])) or isinstance(error, NoRoom):
+                    raise
+                trouble = error  # of this one job: those after it may be started
+                continue
+            if trouble is not None and claim is None:
+                raise trouble
+            if trouble is not None:
+                self._following.tell(trouble)
+            return claim
 
-        def work(tx: Transaction) -> Claim | None:
-            nonlocal tried
-            self._expire(tx)
-            if worker.lease_s is not None and tx.one("has_files", worker=worker.id) is None:
-                return None  # without reading through a long queue of what it cannot run
-            taken = {row["gpu"] for row in tx.all("gpus_in_use", machine=worker.machine)} if offered else set()
-            free = [gpu for gpu in offered if gpu not in taken]
-            chosen = self._choose(tx, worker, len(free))
-            if chosen is None:
-                return None
-            gpus = self._take(tx, worker, chosen["id"], free, chosen["gpus"])
-            if gpus is None:
-                return None
-            tried = chosen["id"]
-            return self._claimed(tx, worker, tried, gpus)
+    def _next_claim(
+        self, worker: WorkerInfo, offered: tuple[str, ...], tried: list[int], tx: Transaction
+    ) -> Claim | None:
+        """The next job for a worker, or None; ``tried`` says afterwards which it was to be."""
+        tried.clear()
+        self._expire(tx)
+        if worker.lease_s is not None and tx.one("has_files", worker=worker.id) is None:
+            return None  # without reading through a long queue of what it cannot run
+        taken = {row["gpu"] for row in tx.all("gpus_in_use", machine=worker.machine)} if offered else set()
+        free = [gpu for gpu in offered if gpu not in taken]
+        chosen = self._choose(tx, worker, len(free))
+        if chosen is None:
+            return None
+        gpus = self._take(tx, worker, chosen["id"], free, chosen["gpus"])
+        if gpus is None:
+            return None
+        tried.append(chosen["id"])
+        return self._claimed(tx, worker, chosen["id"], gpus)
 
-        try:
-            return self.database.retry(work)
-        except FolderError:
-            if tried:
-                self._postpone(tried)
-            raise
-
-    def _postpone(self, job_id: int) -> None:
+    def _postpone(self, job_id: int) -> bool:
         """Let a job whose folder cannot be written wait, so that it does not keep those after it from starting."""
-        with self.database.transaction() as tx:
-            tx.run("postpone_job", id=job_id, not_before=tx.now() + BACKOFF_FIRST_S, era=tx.era)
+
+        def work(tx: Transaction) -> bool:
+            self._expire(tx)  # undone with the claim, and perhaps what queued the job
+            not_before = tx.now() + BACKOFF_FIRST_S
+            return tx.run("postpone_job", id=job_id, not_before=not_before, era=tx.era) > 0
+
+        return self._following.change(work)
 
     def _choose(self, tx: Transaction, worker: WorkerInfo, free: int) -> Row | None:
         """The first job in order if it fits, else the first that needs no GPU."""
@@ -257,12 +278,12 @@ class Leasing:
             return job
 
         try:
-            job = self.database.retry(work, durable=True)
+            job = self._following.change(work, durable=True)
         except LeaseLost:
             if self._reported(lease):  # the answer to the same report was lost on its way
                 with self.database.snapshot() as tx:
                     return job_of(only(tx.one("job", id=lease.job_id)))
-            jobrun.keep_stale(self.run_dir(lease.job_id), lease.attempt)
+            self._following.keep_stale(lease)
             raise
         self.ring()
         return job
@@ -303,7 +324,7 @@ class Leasing:
         tx.run("free_gpus", job_id=lease.job_id)
         if decision.status.terminal:
             self._needs.look_at_dependents(tx, lease.job_id)
-        jobrun.end(self.run_dir(lease.job_id), before, decision, outcome)
+        self._following.end(before, decision, outcome, wait_for_room=reported)
         return job_of(row)
 
     def calls(self, limit: int) -> Calls:
@@ -328,7 +349,7 @@ class Leasing:
             return count
 
         self._forget_at_times()
-        count = self.database.retry(work)
+        count = self._following.change(work)
         if count:
             self.ring()
         return count

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from whirr import clock, jobrun
 from whirr.codestore import LocalCode
-from whirr.errors import IllegalTransition
+from whirr.errors import IllegalTransition, warn
 from whirr.folder import RUNS
 from whirr.hub import Bell
 from whirr.intake import LocalInbox
@@ -33,6 +33,7 @@ class LocalHub(Leasing):
         root: the ``.whirr`` folder.
         database: the queue's database.
         stamp: the UTC stamp of this moment.
+        said: is told of run folders that cannot be written, a line each.
         serving: this is a server's: it alone says when the leases of remote workers have run out.
         outage_s: seconds for which it lets a remote worker's leases hold on while it is away.
     """
@@ -45,10 +46,11 @@ class LocalHub(Leasing):
         database: Database,
         *,
         stamp: Callable[[], str] = clock.stamp,
+        said: Callable[[str], None] = warn,
         serving: bool = False,
         outage_s: float = 0.0,
     ) -> None:
-        super().__init__(root, database, stamp, serving=serving)
+        super().__init__(root, database, stamp, said, serving=serving)
         self.outage_s = outage_s
         self.locks: Path | None = self.queue
         self.runs = LocalRuns(self.root)
@@ -143,13 +145,13 @@ class LocalHub(Leasing):
                 raise IllegalTransition(f"job {job_id} has ended: {job.status}", hint="there is nothing to cancel")
             if tx.run("cancel_queued", id=job_id, now_at=self._stamp(), cause=_cancelled(by), by=by):
                 self._needs.look_at_dependents(tx, job_id)
-                jobrun.mark(self.run_dir(job_id), job_of(only(tx.one("job", id=job_id))))
+                self._following.mark(job_of(only(tx.one("job", id=job_id))))
             else:
                 tx.run("cancel_running", id=job_id, by=by)
             tx.notify("cancel")
             return job_of(only(tx.one("job", id=job_id)))
 
-        job = self.database.retry(work, durable=True)
+        job = self._following.change(work, durable=True)
         self.ring()
         return job
 
@@ -166,11 +168,11 @@ class LocalHub(Leasing):
             job = self._needs.look(tx, job_id)
             if job.status is JobStatus.QUEUED:
                 self._needs.look_at_dependents(tx, job_id)
-            jobrun.mark(self.run_dir(job_id), job)
+            self._following.mark(job)
             tx.notify("jobs")
             return job
 
-        job = self.database.retry(work, durable=True)
+        job = self._following.change(work, durable=True)
         self.ring()
         return job
 
@@ -199,6 +201,21 @@ class LocalHub(Leasing):
             jobrun.remove(staging)
             raise
         return self.submit(spec, staging, key=key)
+
+    # Run folders
+
+    def behind(self) -> list[int]:
+        """The jobs whose folder could not be written when their state changed: ``meta.json`` does not say it."""
+        jobs = (job for job in self.jobs() if self._following.is_behind(job))
+        return sorted(job.id for job in jobs if self._following.look(job.id, mend=False))
+
+    def catch_up(self, job_id: int) -> None:
+        """Let the folder of a job say what the queue does.
+
+        Raises:
+            FolderError: it still cannot be written.
+        """
+        self._following.look(job_id, mend=True)
 
     # Bells
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from whirr import jobrun
 from whirr.errors import LeaseLost, NotFound
+from whirr.following import Following
 from whirr.model import Cause, CauseKind, Job, Lease
 from whirr.store.database import Row, Transaction
 from whirr.store.rows import cause_text, job_of
@@ -16,12 +15,12 @@ class Needs:
     """See the module.
 
     Args:
-        run_dir: the folder of a job's run.
+        following: writes the folders of jobs.
         stamp: the UTC stamp of this moment.
     """
 
-    def __init__(self, run_dir: Callable[[int], Path], stamp: Callable[[], str]) -> None:
-        self._run_dir = run_dir
+    def __init__(self, following: Following, stamp: Callable[[], str]) -> None:
+        self._following = following
         self._stamp = stamp
 
     def look(self, tx: Transaction, job_id: int) -> Job:
@@ -41,7 +40,7 @@ class Needs:
         for row in tx.all("dependents_of", needs=job_id):
             dependent = self.look(tx, row["id"])
             if dependent.status.terminal:
-                jobrun.mark(self._run_dir(dependent.id), dependent)
+                self._following.mark(dependent)
                 self.look_at_dependents(tx, dependent.id)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import wait_until
+from helpers import stored_meta, wait_until
 from hubs import worker as worker_info
 from queue_cli import PYTHON, ask, drain, job, reaches, submit, worker, workers
+from run_folders import out_of_reach
 
 from whirr import clock
 from whirr.connect import open_hub
@@ -141,6 +142,21 @@ def test_a_process_that_was_left_over(place: Path) -> None:
     finally:
         left.kill()
     assert about(findings(place), "left over") == ["ok: no process of an ended attempt is left"]
+
+
+def test_a_run_folder_that_could_not_be_written(place: Path) -> None:
+    folder = place / ".whirr" / "runs" / "job-1"
+    with out_of_reach(folder):
+        answer = ask("cancel", "1", cwd=place)
+        assert (answer.code, answer.out) == (0, "job 1  cancelled\n")
+        assert f"cannot write into {folder}: " in answer.err
+        assert job(place, 1)["status"] == "cancelled"
+        found = about(findings(place, code=1), "jobs")
+        assert found == ["problem: meta.json says another state than the queue, which could not write it: job 1"]
+        assert "it could not be fixed" in about(findings(place, "--fix", code=1), "jobs")[0]
+    assert about(findings(place, "--fix"), "jobs")[0].endswith(": brought up to date")
+    assert stored_meta(folder)["status"] == "cancelled"
+    assert about(findings(place), "jobs") == []
 
 
 def test_a_job_that_runs_is_not_left_over(place: Path) -> None:

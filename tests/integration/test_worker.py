@@ -14,6 +14,7 @@ from helpers import QUICK, outputs, program, start, wait_until
 from memory_group import kernel_log_names_pids, memory_limit
 from queues import PYTHON, Queue, a_queue, told, whirr
 from repositories import git, write
+from run_folders import out_of_reach
 
 import whirr as api
 from whirr.model import CauseKind, JobStatus
@@ -352,24 +353,24 @@ def test_a_run_folder_that_cannot_be_used_holds_up_no_other_job(tmp_path: Path) 
         queue.completes(number)
 
 
-def test_what_cannot_be_reported_holds_up_no_other_job(tmp_path: Path) -> None:
+def test_a_job_ends_though_its_run_folder_cannot_be_written(tmp_path: Path) -> None:
     with a_queue(tmp_path) as queue:
-        worker = queue.worker("--slots", "2")
+        worker = queue.worker()
         number = queue.record("until", "go")
         queue.tells("ready", number)
-        shutil.rmtree(queue.folder(number))
-        queue.folder(number).touch()
-        queue.let("go")
-        worker.says(f"reporting: cannot write into {queue.folder(number)}")
-        for _ in range(2):
-            queue.completes(queue.record("exit", 0))
-        assert queue.job(number).status is JobStatus.RUNNING
-        queue.folder(number).unlink()
-        queue.completes(number)
+        with out_of_reach(queue.folder(number)):
+            queue.let("go")
+            queue.completes(number)
+            worker.says(f"cannot write into {queue.folder(number)}")
+            queue.completes(queue.record("exit", 0))  # in the one slot there is
         assert queue.outcomes(number) == ["completed"]
+        assert queue.meta(number)["status"] == "running"
+        assert queue.hub.behind() == [number]
+        queue.hub.catch_up(number)
+        assert queue.meta(number)["status"] == "completed"
 
 
-def test_a_dead_workers_job_that_cannot_be_settled_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_dead_workers_job_is_settled_though_its_run_folder_cannot_be_written(tmp_path: Path) -> None:
     with a_queue(tmp_path) as queue:
         worker = queue.worker("--slots", "2")
         jobs = [queue.record("first", "deaf") for _ in range(2)]
@@ -379,11 +380,33 @@ def test_a_dead_workers_job_that_cannot_be_settled_holds_up_no_other(tmp_path: P
         shutil.rmtree(queue.folder(jobs[0]))
         queue.folder(jobs[0]).touch()
         heir = queue.worker()
+        heir.says(f"cannot write into {queue.folder(jobs[0])}")
         queue.completes(jobs[1], queue.record("exit", 0))
-        heir.says(f"clearing up after dead workers: cannot write into {queue.folder(jobs[0])}")
+        wait_until(lambda: queue.outcomes(jobs[0]) == ["lost"])
+        assert queue.job(jobs[0]).status is JobStatus.QUEUED
         queue.folder(jobs[0]).unlink()
         queue.completes(jobs[0])
         assert [queue.outcomes(number) for number in jobs] == [["lost", "completed"]] * 2
+
+
+def test_a_dead_workers_job_whose_run_folder_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        worker = queue.worker("--slots", "2")
+        jobs = [queue.record("first", "deaf") for _ in range(2)]
+        for number in jobs:
+            queue.tells("ready", number)
+        worker.kill()
+        folder, aside = queue.folder(jobs[0]), queue.folder(jobs[0]).with_name("aside")
+        folder.rename(aside)
+        folder.symlink_to(folder)  # a loop
+        heir = queue.worker()
+        queue.completes(jobs[1], queue.record("exit", 0))
+        heir.says(f"clearing up after dead workers: cannot read {folder}")
+        assert queue.job(jobs[0]).status is JobStatus.RUNNING  # how it ended stands in its folder
+        folder.unlink()
+        aside.rename(folder)
+        queue.completes(jobs[0])
+        assert "Traceback" not in heir.said()
 
 
 BROKEN = """#!/bin/sh

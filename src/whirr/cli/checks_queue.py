@@ -13,6 +13,7 @@ from whirr import clock
 from whirr.cli.finding import Finding, ok, problem, remark
 from whirr.cli.screen import size
 from whirr.connect import DATABASE
+from whirr.errors import FolderError
 from whirr.executors.sweep import clear, find_all
 from whirr.fleet import Fleet, Health, Seen
 from whirr.folder import CODE, OUTPUT, QUEUE, RUNS
@@ -28,6 +29,9 @@ ABANDONED_S = 3600.0
 """Seconds after which a submission that did not come to its end is abandoned."""
 
 FRESH_S = 60.0
+NAMED = 10
+"""So many jobs are named."""
+
 LOOK_S = 2.0
 """How long the size of checkouts is counted at most."""
 
@@ -117,6 +121,28 @@ def _reap(hub: Hub, locks: Path) -> str:
     done: list[str] = []
     reap(hub, locks, done.append)
     return "; ".join(done) or "their supervisors are still ending their jobs: look again in a moment"
+
+
+def folders(hub: LocalHub) -> Iterator[Finding]:
+    """Whether the run folders of jobs say what the queue does."""
+    behind = hub.behind()
+    if behind:
+        named = ", ".join(map(str, behind[:NAMED])) + (f" and {len(behind) - NAMED} more" * (len(behind) > NAMED))
+        text = f"meta.json says another state than the queue, which could not write it: job {named}"
+        advice = f"see that {hub.run_dir(behind[0])} can be written, then whirr doctor --fix brings it up to date"
+        yield problem("jobs", text, advice, partial(_catch_up, hub, behind))
+
+
+def _catch_up(hub: LocalHub, behind: list[int]) -> str:
+    troubles: list[FolderError] = []
+    for number in behind:
+        try:
+            hub.catch_up(number)
+        except FolderError as error:  # of this one job
+            troubles.append(error)
+    if troubles:
+        raise troubles[0]
+    return "brought up to date"
 
 
 def left_behind(hub: Hub, fleet: Fleet) -> Iterator[Finding]:

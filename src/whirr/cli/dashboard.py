@@ -62,7 +62,9 @@ def command(
             open_browser(url)
         return
     need_extra("the dashboard")
-    hub = open_hub(_root(folder), settings.database_url)
+    from whirr.server.observe import LOG
+
+    hub = open_hub(_root(folder), settings.database_url, said=LOG.warning)
     try:
         _serve(hub, listen(port), "/" + path_prefix.strip("/"), allowed_host, browser=not no_browser)
     finally:

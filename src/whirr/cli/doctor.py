@@ -59,6 +59,7 @@ def examine(root: Path, settings: Settings) -> Iterator[Finding]:
             given_out = {gpu for gpus in fleet.gpus.values() for gpu in gpus}
             yield from checks_queue.database(hub)
             yield from checks_queue.workers(hub, fleet)
+            yield from checks_queue.folders(hub)
             yield from checks_queue.left_behind(hub, fleet)
         except (WhirrError, OSError) as error:
             yield problem("queue", f"it cannot be looked at: {error}", getattr(error, "hint", None) or "")

@@ -15,7 +15,7 @@ import click
 from whirr import about
 from whirr.capture.redact import hide_arguments
 from whirr.cli.common import Place, root_of
-from whirr.cli.screen import clean, complain
+from whirr.cli.screen import clean, complain, note
 from whirr.clock import parse_duration
 from whirr.config import Settings
 from whirr.connect import connect, reach
@@ -55,7 +55,8 @@ def queue_of(place: Place, *, make: bool = False, adopt: bool = False) -> Iterat
     if url is not None:
         hub = reach(url, settings)
     else:
-        hub = connect(place_of(folder) if make else root_of(folder), settings, make=make, adopt=adopt)
+        root = place_of(folder) if make else root_of(folder)
+        hub = connect(root, settings, make=make, adopt=adopt, said=note)
     try:
         yield hub
     finally:

@@ -83,7 +83,7 @@ def command(
     gc.enable()
     need_extra("the server")
     from whirr.server.guard import hosts_of
-    from whirr.server.observe import log_to_stderr
+    from whirr.server.observe import LOG, log_to_stderr
     from whirr.server.serve import Tls, check, open_socket, serve
 
     tls = None
@@ -98,7 +98,7 @@ def command(
         raise UsageError("--replicas needs a PostgreSQL database", hint="give --database-url")
     outage_s = 0.0 if replicas else OUTAGE_S if outage is None else outage
     prefix = "/" + path_prefix.strip("/") if path_prefix.strip("/") else ""
-    hub = open_hub(data_dir or place_of(None), database, serving=True, outage_s=outage_s)
+    hub = open_hub(data_dir or place_of(None), database, serving=True, outage_s=outage_s, said=LOG.warning)
     try:
         lock = None if replicas else _alone(hub)
         listening = open_socket(host, port)

@@ -50,7 +50,7 @@ def reap(
 
     Raises:
         StoreError: the queue cannot be reached.
-        FolderError: the folder of a job cannot be written; all others were seen to.
+        FolderError: the folder of a job cannot be read, or finds no room; all others were seen to.
     """
     dead = [worker for worker in hub.workers() if is_dead(worker, queue)]
     if not dead and not abandoned(queue):
@@ -121,6 +121,9 @@ class _Reaper:
             except FolderError as error:  # of this one job
                 left += 1
                 self.troubles.append(error)
+            except OSError as error:  # how it ended stands in there
+                left += 1
+                self.troubles.append(_cannot_read(self._folders.place(lease.job_id, lease.attempt), error))
             else:
                 settled += done
                 left += not done
@@ -150,6 +153,10 @@ class _Reaper:
 
     def _finish(self, lease: Lease, outcome: Outcome) -> str:
         return str(self._hub.finish(lease, outcome).status)
+
+
+def _cannot_read(run_dir: Path, error: OSError) -> FolderError:
+    return FolderError(f"cannot read {run_dir}: {error.strerror or error}", hint="mend its permissions")
 
 
 @contextmanager
