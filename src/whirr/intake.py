@@ -19,14 +19,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
+
+from whirr import jobrun
 from whirr.detail import files_below
-from whirr.errors import FolderError, NotFound, UsageError, WrongOffset
+from whirr.errors import FolderError, NotFound, UsageError, WrongOffset, not_written
 from whirr.folder import ATTEMPTS, META, RUNS, attempt_folder, is_own, result_name
 from whirr.hub import Target
 from whirr.model import Lease, run_id_of
-from whirr.needs import lease_lost
+from whirr.needs import lease_lost, only
 from whirr.paths import names_of, open_file, open_folder
 from whirr.store.database import Database, Transaction
+from whirr.store.rows import attempt_of, job_of
 from whirr.sums import RunningSums, sum_of
 
 T = TypeVar("T")
@@ -89,6 +93,21 @@ class LocalInbox:
 
         if not _stays(target, path):
             self._within(target, work)
+        elif target.lease is not None:
+            self._add_to_ending(target, target.lease, data)
+
+    def _add_to_ending(self, target: Target, lease: Lease, data: bytes) -> None:
+        """Take what a program said in ``meta.json``, where no attempt has come since; the ending stays the queue's."""
+        try:
+            said = orjson.loads(data)
+        except ValueError:
+            return
+        with self._database.transaction() as tx:
+            base = self._of_attempt(tx, target, lease)
+            job = job_of(only(tx.one("job", id=lease.job_id)))
+            if isinstance(said, dict) and job.attempt == lease.attempt and not job.status.active:
+                attempts = tx.all("attempts_of", job_id=job.id)
+                jobrun.catch_up(base, job, attempt_of(attempts[-1]), said)
 
     def offer(self, target: Target, path: str, sha256: str, size: int) -> int:
         _refuse_own(path)
@@ -293,7 +312,8 @@ def _told(work: Callable[[Path], T], base: Path) -> T:
 
 
 def _cannot_write(what: str, error: OSError) -> FolderError:
-    return FolderError(f"cannot write {what}: {error.strerror or error}", hint="make room where the runs are kept")
+    what = f"cannot write {what}: {error.strerror or error}"
+    return not_written(what, error, hint="make room where the runs are kept, or mend the permissions there")
 
 
 def _refuse_own(path: str) -> None:

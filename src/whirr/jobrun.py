@@ -187,9 +187,13 @@ def mark(folder: Path, job: Job) -> None:
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         meta = {**_queued(job), **_read(folder / META)}
-        cause = job.cause.as_dict() if job.cause else None
-        meta |= {"status": str(job.status), "cause": cause, "finished_at": job.finished_at, "duration_seconds": None}
+        meta |= _unheld(job)
         write_atomic(folder / META, dumps(meta))
+
+
+def _unheld(job: Job) -> dict[str, Any]:
+    cause = job.cause.as_dict() if job.cause else None
+    return {"status": str(job.status), "cause": cause, "finished_at": job.finished_at, "duration_seconds": None}
 
 
 def is_behind(folder: Path, job: Job) -> bool:
@@ -210,23 +214,24 @@ def is_behind(folder: Path, job: Job) -> bool:
     return bool(stated != job.status) and not own_word
 
 
-def catch_up(folder: Path, job: Job, last: Attempt | None) -> None:
+def catch_up(folder: Path, job: Job, last: Attempt | None, said: Mapping[str, Any] | None = None) -> None:
     """Write the state of a job into a folder that could not be written when the job got into it.
 
     Args:
         last: its last attempt.
+        said: the ``meta.json`` of its program, which could not be put there either (default: that which is there).
 
     Raises:
         FolderError: the folder still cannot be written.
     """
-    if last is None or job.finished_at is None or last.finished_at != job.finished_at:  # it did not end by itself
-        mark(folder, job)
-        return
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        meta = {**_queued(job), **_read(folder / META)}
-        ran = clock.epoch(last.finished_at) - clock.epoch(last.started_at)
-        meta |= _ended(meta, job.status, job.cause, last.finished_at, max(ran, 0.0))
+        meta = {**_queued(job), **(_read(folder / META) if said is None else said)}
+        if last is not None and job.finished_at is not None and last.finished_at == job.finished_at:  # it ended so
+            ran = clock.epoch(last.finished_at) - clock.epoch(last.started_at)
+            meta |= _ended(meta, job.status, job.cause, last.finished_at, max(ran, 0.0))
+        else:
+            meta |= _unheld(job)
         write_atomic(folder / META, dumps(meta), durable=True)
 
 

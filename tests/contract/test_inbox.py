@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from servers import hub_of_kind, served
 from whirr.connect import open_hub
 from whirr.errors import AccessDenied, LeaseLost, NotFound, UsageError, WrongOffset
 from whirr.hub import Hub, Target
+from whirr.jsonio import dumps
 from whirr.model import Lease, Role, Verdict
 
 LEASE_S = 60.0
@@ -303,6 +305,18 @@ def test_late_files_are_kept_as_those_of_their_attempt(hub: Hub, clock: Ticker, 
     assert at_hub(hub, after, "attempts/1/result.json") == b"{}"
     assert at_hub(hub, after, "attempts/1/meta.json") == ended
     assert not (hub.root / "runs" / after.run_id / "artifacts").exists()
+
+
+def test_what_a_program_said_follows_and_the_ending_stays_the_queues(hub: Hub, target: Target) -> None:
+    assert target.lease is not None
+    hub.finish(target.lease, outcome(Verdict.FAILED, exit_code=3))
+    said = {**json.loads(at_hub(hub, target, "meta.json")), "status": "running", "summary": {"loss": 0.5}}
+    late = target._replace(late=True)
+    for data in (dumps(said), b"[]", b"{"):
+        hub.inbox.replace(late, "meta.json", data)
+    meta = json.loads(at_hub(hub, target, "meta.json"))
+    assert (meta["status"], meta["cause"]["exit_code"], meta["summary"]) == ("failed", 3, {"loss": 0.5})
+    assert meta["finished_at"] == hub.job(target.lease.job_id).finished_at
 
 
 def test_nobody_else_may_send_late_files(hub: Hub, clock: Ticker, target: Target) -> None:

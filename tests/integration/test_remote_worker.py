@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import Process, outputs, program, start, wait_until
 from queue_cli import PYTHON, WHIRR, Answer, ask
+from run_folders import out_of_reach
 from servers import Served, running_server
 
 from whirr.errors import NotFound
@@ -150,6 +152,39 @@ def test_a_server_that_is_killed_under_a_job_gets_everything_when_it_is_back(ser
     assert hub.job(1).attempt == 1
     assert at_server(server, "output.log") == b"step 0\nthe last line, without an end"
     assert len(at_server(server, "artifacts/model.bin")) == 2**20
+
+
+SUMMARY = """
+    import json, os, time
+    from pathlib import Path
+
+    meta = Path(os.environ["WHIRR_RUN_DIR"], "meta.json")
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"summary": {"loss": 0.5}}))
+    print("done")
+"""
+
+
+def test_a_job_ends_though_the_server_cannot_write_its_folder_and_its_files_follow(
+    server: Served, hub: RemoteHub
+) -> None:
+    program(server.place / "summary.py", SUMMARY)
+    command = ["submit", "--server", server.url, "--", PYTHON, "summary.py"]
+    assert ask(*command, cwd=server.place, **server.environ).code == 0
+    with worker(server, "one"):
+        wait_until(lambda: "output.log" in {file.path for file in hub.runs.files("job-1")}, 30)
+        with out_of_reach(server.root / "runs" / "job-1"):
+            (server.place / "go").touch()
+            assert ends(hub) == "completed"
+            assert submit(server) == 2
+            assert ends(hub, 2) == "completed"  # in the one slot there is
+        wait_until(lambda: at_server(server, "output.log") == b"done\n", 60)
+        wait_until(lambda: json.loads(at_server(server, "meta.json"))["summary"] == {"loss": 0.5}, 60)
+        spool = server.place / "one" / "whirr" / hub.info.id / "runs" / "job-1" / "1"
+        wait_until((spool / ".sent").exists, 30)
+    meta = json.loads(at_server(server, "meta.json"))
+    assert (meta["status"], meta["finished_at"]) == ("completed", hub.job(1).finished_at)
 
 
 def test_a_killed_worker_leaves_its_files_to_the_next_on_its_machine(server: Served, hub: RemoteHub) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from whirr.catalog import RunFile
 from whirr.codestore import LocalCode
-from whirr.errors import FolderError, LeaseLost, NotFound, StoreError, TooMany, WhirrError
+from whirr.errors import FolderError, LeaseLost, NoRoom, NotFound, StoreError, TooMany, WhirrError
 from whirr.folder import (
     ATTEMPTS,
     CONFIG,
@@ -256,11 +256,15 @@ class Spool:
         except OSError:  # a full disk: sent twice by two workers they would arrive all the same
             pass
         shipment = Shipment(self._hub.inbox, Target(run_id_of(lease.job_id), lease, late), folder, self._said)
-        self._sending[lease] = _Sending(shipment, lock, lambda: self._sent(lease, late=late), self._said)
+
+        def ring(*, reported: bool) -> None:
+            self._sent(lease, late=late or reported)
+
+        self._sending[lease] = _Sending(shipment, lock, ring, self._said)
         return True
 
     def _sent(self, lease: Lease, *, late: bool) -> None:
-        """All files of an attempt are there; nobody else reports the end of one that is late."""
+        """The end of an attempt can be reported; nobody else does that of one that is late."""
         if late:
             self.reported(lease)
         os.eventfd_write(self._ring, 1)
@@ -276,6 +280,8 @@ class Spool:
         return sending is None or sending.done.is_set()
 
     def reported(self, lease: Lease) -> None:
+        if lease in self._sending and self._sending[lease].goes_on():
+            return
         sending = self._sending.pop(lease, None)
         with suppress(OSError):
             (self.place(lease.job_id, lease.attempt) / SENT).touch()
@@ -336,26 +342,31 @@ def _copy(source: RunFile, target: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
+class _Ring(Protocol):
+    def __call__(self, *, reported: bool) -> None: ...
+
+
 class _Sending:
     """One attempt's files on their way, in a thread of its own.
 
     Attributes:
-        done: all is there, or nobody will ever take it.
+        done: all is there, nobody will ever take it, or the hub cannot write the run's folder: what is missing then
+            follows when it can.
 
     Args:
         lock: keeps other workers of this machine from sending the same.
-        ring: is called then.
+        ring: is called then, and told whether the end of the attempt was reported before.
     """
 
-    def __init__(
-        self, shipment: Shipment, lock: Held | None, ring: Callable[[], None], said: Callable[[str], None]
-    ) -> None:
+    def __init__(self, shipment: Shipment, lock: Held | None, ring: _Ring, said: Callable[[str], None]) -> None:
         self._shipment, self._lock, self._ring, self._said = shipment, lock, ring, said
         self._told = ""
         self._over = threading.Event()
         self._stopped = threading.Event()
         self._wake = threading.Event()
         self.done = threading.Event()
+        self._guard = threading.Lock()
+        self._ended, self._reported = False, False
         self._thread = threading.Thread(target=self._work, name="whirr-sending", daemon=True)
         self._thread.start()
 
@@ -363,6 +374,12 @@ class _Sending:
         """Nothing is written any more."""
         self._over.set()
         self._wake.set()
+
+    def goes_on(self) -> bool:
+        """Whether it still sends, now that the end of the attempt was reported; it then says when it no longer does."""
+        with self._guard:
+            self._reported = not self._ended
+            return self._reported
 
     def stop(self) -> None:
         """End before all is sent."""
@@ -375,9 +392,11 @@ class _Sending:
         finally:
             if self._lock is not None:
                 self._lock.release()
+        with self._guard:
+            self._ended = True
         if not self._stopped.is_set():
             self.done.set()
-            self._ring()
+            self._ring(reported=self._reported)
 
     def _send(self) -> None:
         pause = TURN_EVERY_S
@@ -398,8 +417,16 @@ class _Sending:
             except (WhirrError, OSError) as error:
                 self._tell(str(error))
                 pause = min(max(pause, TURN_EVERY_S) * 2, LONGEST_PAUSE_S)
+                if pause == LONGEST_PAUSE_S and isinstance(error, FolderError) and not isinstance(error, NoRoom):
+                    self._let_report()
             self._wake.wait(pause)
             self._wake.clear()
+
+    def _let_report(self) -> None:
+        """A full disk is waited for, but a folder that cannot be written keeps no slot and no GPU: the rest follows."""
+        if self._over.is_set() and not self.done.is_set() and not self._shipment.target.late:
+            self.done.set()
+            self._ring(reported=False)
 
     def _lost(self) -> bool:
         """Go on as an earlier attempt, whose files are kept apart; whether that is worth trying."""
