@@ -98,7 +98,7 @@ def _copy_folder(source: Path, target: Path) -> None:
         return {name for name in names if not _wanted(os.path.join(folder, name), endless)}
 
     try:
-        shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out, ignore_dangling_symlinks=True)
+        shutil.copytree(source, target, copy_function=_copy_file, ignore=left_out)
     except shutil.Error as error:  # a list of all that failed
         failed = error.args[0]
         raise OSError(f"{len(failed)} file(s) could not be copied, the first: {failed[0][2]}") from None

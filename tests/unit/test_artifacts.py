@@ -193,6 +193,20 @@ class TestFolders:
         assert tree(target) == {"link": "x", "deep": None}
         assert not (target / "link").is_symlink()
 
+    def test_a_relative_link_leads_on_from_its_own_folder(self, run_dir: Path, project: Path) -> None:
+        (project / "out" / "epochs").mkdir(parents=True)
+        (project / "out" / "epochs" / "3.pt").write_text("x")
+        (project / "out" / "best.pt").symlink_to("epochs/3.pt")
+        (project / "out" / "all").symlink_to("epochs")
+        (project / "out" / "nowhere").symlink_to("epochs/4.pt")
+        assert tree(save(run_dir, project / "out")) == {
+            "all": None,
+            "all/3.pt": "x",
+            "best.pt": "x",
+            "epochs": None,
+            "epochs/3.pt": "x",
+        }
+
     def test_sockets_and_pipes_are_left_out(
         self, run_dir: Path, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
