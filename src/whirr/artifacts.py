@@ -91,10 +91,11 @@ def _remove(path: Path) -> None:
 def _copy_folder(source: Path, target: Path) -> None:
     import shutil
 
-    copy = os.path.realpath(target)
+    # Of each folder, the real ones on the way to it.
+    ways: dict[str, tuple[str, ...]] = {os.path.dirname(source): (os.path.realpath(target),)}
 
     def left_out(folder: str, names: list[str]) -> set[str]:
-        endless = (copy, os.path.realpath(folder))
+        endless = ways[folder] = (*ways[os.path.dirname(folder)], os.path.realpath(folder))
         return {name for name in names if not _wanted(os.path.join(folder, name), endless)}
 
     try:
@@ -102,6 +103,8 @@ def _copy_folder(source: Path, target: Path) -> None:
     except shutil.Error as error:  # a list of all that failed
         failed = error.args[0]
         raise OSError(f"{len(failed)} file(s) could not be copied, the first: {failed[0][2]}") from None
+    except RecursionError:
+        raise OSError("its folders are nested too deeply") from None
 
 
 def _wanted(path: str, endless: Iterable[str]) -> bool:

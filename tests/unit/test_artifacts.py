@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,38 @@ class TestFolders:
             "epochs": None,
             "epochs/3.pt": "x",
         }
+
+    def test_links_that_lead_round_through_other_folders_are_left_out(self, run_dir: Path, project: Path) -> None:
+        for name, other in (("a", "b"), ("b", "a")):
+            (project / "out" / name).mkdir(parents=True)
+            (project / "out" / name / "file").write_text(name)
+            for number in (1, 2):
+                (project / "out" / name / f"{other}{number}").symlink_to(project / "out" / other)
+        assert tree(save(run_dir, project / "out")) == {
+            "a": None,
+            "a/b1": None,
+            "a/b1/file": "b",
+            "a/b2": None,
+            "a/b2/file": "b",
+            "a/file": "a",
+            "b": None,
+            "b/a1": None,
+            "b/a1/file": "a",
+            "b/a2": None,
+            "b/a2/file": "a",
+            "b/file": "b",
+        }
+
+    def test_folders_nested_too_deeply_are_an_os_error(self, run_dir: Path, project: Path) -> None:
+        (project / "out" / os.path.join(*"d" * 240)).mkdir(parents=True)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(400)
+        try:
+            with pytest.raises(OSError, match="nested too deeply"):
+                save(run_dir, project / "out")
+        finally:
+            sys.setrecursionlimit(limit)
+        assert tree(run_dir / "artifacts") == {}
 
     def test_sockets_and_pipes_are_left_out(
         self, run_dir: Path, project: Path, monkeypatch: pytest.MonkeyPatch
