@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 
@@ -70,13 +71,19 @@ def _refuse_other_kinds(copy: Path, target: Path) -> None:
 def _replace(temporary: Path, target: Path) -> None:
     """Put the finished copy in place, file by file where a folder of that name is there."""
     if target.is_symlink():
-        target.unlink()
-    if temporary.is_dir() and target.is_dir():
-        for part in temporary.iterdir():
-            _replace(part, target / part.name)
-        temporary.rmdir()
-    else:
-        os.replace(temporary, target)
+        target.unlink(missing_ok=True)
+    if not (temporary.is_dir() and target.is_dir()):
+        try:
+            os.replace(temporary, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+    # Now there is a folder, if only since a moment: another thread or process has just saved it.
+    for part in temporary.iterdir():
+        _replace(part, target / part.name)
+    temporary.rmdir()
 
 
 def _remove(path: Path) -> None:

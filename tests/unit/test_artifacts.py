@@ -137,6 +137,28 @@ class TestReplacing:
             "folder/sub/two": "two",
         }
 
+    def test_two_saves_of_one_new_folder_at_the_same_moment(self, run_dir: Path, project: Path) -> None:
+        for name in ("one", "two"):
+            (project / name / "sub").mkdir(parents=True)
+            (project / name / "sub" / name).write_text(name)
+
+        class Target(type(project)):  # type: ignore[misc]
+            """Another save puts a folder in place just after it was seen that there is none."""
+
+            def is_dir(self) -> bool:
+                found: bool = super().is_dir()
+                if not found:
+                    save(run_dir, project / "two", "folder")
+                return found
+
+        artifacts.save(project / "one", Target(artifacts.target_of(run_dir, project, "folder")))
+        assert tree(run_dir / "artifacts") == {
+            "folder": None,
+            "folder/sub": None,
+            "folder/sub/one": "one",
+            "folder/sub/two": "two",
+        }
+
     def test_neither_kind_takes_the_place_of_the_other(self, run_dir: Path, project: Path) -> None:
         (project / "file").write_text("x")
         (project / "folder").mkdir()
