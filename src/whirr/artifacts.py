@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from whirr.errors import ArtifactNameError
 from whirr.folder import ARTIFACTS, inside, under
+from whirr.paths import LONGEST_NAME, LONGEST_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) 
     """Where an artifact goes.
 
     Raises:
-        ArtifactNameError: the name would leave the run's ``artifacts/`` folder.
+        ArtifactNameError: the name would leave the run's ``artifacts/`` folder, or no file can have it.
     """
     chosen = os.fspath(name) if name is not None else os.path.basename(os.path.abspath(source))
+    _refuse_impossible(chosen)
     target = inside(run_dir / ARTIFACTS, chosen)
     if target is None:
         raise ArtifactNameError(
@@ -30,6 +32,20 @@ def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) 
             hint="give a relative name without '..', such as 'checkpoints/best.pt'",
         )
     return target
+
+
+def _refuse_impossible(name: str) -> None:
+    try:
+        longest = max(len(os.fsencode(part)) for part in name.split("/"))
+    except UnicodeEncodeError:
+        raise ArtifactNameError(
+            f"no file can have the name {name!r:.60}", hint="give a name of whole Unicode characters"
+        ) from None
+    if longest > LONGEST_NAME or len(name) > LONGEST_PATH:
+        raise ArtifactNameError(
+            f"the artifact name {name!r:.60} is too long",
+            hint=f"a file or folder has at most {LONGEST_NAME} bytes in its name, and a path {LONGEST_PATH} characters",
+        )
 
 
 def save(source: Path, target: Path) -> None:

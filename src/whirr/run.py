@@ -203,8 +203,8 @@ class Run:
             The path of the copy.
 
         Raises:
-            ArtifactNameError: (a ``ValueError``) the name leaves the run's folder, or a file would take the place
-                of a folder or a folder that of a file.
+            ArtifactNameError: (a ``ValueError``) the name leaves the run's folder, or no file can have it, or a file
+                would take the place of a folder or a folder that of a file.
             FileNotFoundError: there is no such source.
         """
         from pathlib import Path

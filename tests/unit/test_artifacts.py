@@ -62,6 +62,22 @@ def test_names_that_leave_are_refused(run_dir: Path, name: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "name", ["n" * 256, "deep/" + "é" * 128, "a/" * 2000 + "b", "half of a \ud83d", "\ud83d/deep"], ids=range(5)
+)
+def test_names_that_no_file_can_have_are_refused(run_dir: Path, name: str) -> None:
+    with pytest.raises(ArtifactNameError) as caught:
+        artifacts.target_of(run_dir, Path("source"), name)
+    assert caught.value.hint
+    assert len(str(caught.value)) < 120
+
+
+def test_a_name_that_is_no_unicode_but_bytes_is_kept(run_dir: Path, project: Path) -> None:
+    source = project / os.fsdecode(b"caf\xe9")
+    source.write_text("x")
+    assert os.fsencode(save(run_dir, source).name) == b"caf\xe9"
+
+
 def test_a_way_through_a_link_is_refused(run_dir: Path, tmp_path: Path) -> None:
     (run_dir / "artifacts").mkdir()
     (run_dir / "artifacts" / "out").symlink_to(tmp_path)
