@@ -21,16 +21,21 @@ def target_of(run_dir: Path, source: Path, name: str | os.PathLike[str] | None) 
     """Where an artifact goes.
 
     Raises:
-        ArtifactNameError: the name would leave the run's ``artifacts/`` folder, or no file can have it.
+        ArtifactNameError: the name would leave the run's ``artifacts/`` folder or lead through a file, or no file can
+            have it.
     """
     chosen = os.fspath(name) if name is not None else os.path.basename(os.path.abspath(source))
     _refuse_impossible(chosen)
-    target = inside(run_dir / ARTIFACTS, chosen)
+    base = run_dir / ARTIFACTS
+    target = inside(base, chosen)
     if target is None:
         raise ArtifactNameError(
             f"the artifact name {chosen!r} leaves the run's folder",
             hint="give a relative name without '..', such as 'checkpoints/best.pt'",
         )
+    for above in target.relative_to(base).parents:
+        if (base / above).is_file():
+            raise ArtifactNameError(f"the artifact {str(above)!r} is a file already", hint="choose another name")
     return target
 
 

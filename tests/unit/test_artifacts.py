@@ -186,6 +186,14 @@ class TestReplacing:
             save(run_dir, project / "file", "b")
         assert tree(run_dir / "artifacts") == {"a": "x", "b": None}
 
+    def test_a_name_below_a_file_is_refused(self, run_dir: Path, project: Path) -> None:
+        (project / "file").write_text("x")
+        save(run_dir, project / "file", "a/b.txt")
+        for name in ("a/b.txt/c", "a/b.txt/c/d"):
+            with pytest.raises(ArtifactNameError, match=r"'a/b\.txt' is a file already"):
+                save(run_dir, project / "file", name)
+        assert tree(run_dir / "artifacts") == {"a": None, "a/b.txt": "x"}
+
     def test_a_clash_inside_a_folder_changes_nothing(self, run_dir: Path, project: Path) -> None:
         for name in ("first", "second"):
             (project / name).mkdir()
