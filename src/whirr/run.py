@@ -214,7 +214,7 @@ class Run:
         target = artifacts.target_of(self.run_dir, source, artifact_name)
         if self._disabled:
             return target
-        source.stat()
+        os.stat(source_path)  # not of ``source``: the path of no name at all is the working directory
         try:
             artifacts.save(source, target)
         except OSError as error:

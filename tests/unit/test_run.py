@@ -204,9 +204,10 @@ class TestArtifacts:
         with pytest.raises(ArtifactNameError):
             run.save_artifact("model.pt", name)
 
-    def test_a_source_that_is_missing(self, run: whirr.Run) -> None:
+    @pytest.mark.parametrize("source", ["gone", ""])
+    def test_a_source_that_is_missing(self, run: whirr.Run, source: str) -> None:
         with pytest.raises(FileNotFoundError):
-            run.save_artifact("gone")
+            run.save_artifact(source)
 
     def test_a_full_disk_costs_a_warning(self, run: whirr.Run, workplace: Path) -> None:
         (workplace / "model.pt").write_text("weights")
