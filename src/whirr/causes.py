@@ -32,11 +32,12 @@ def of_exception(error: BaseException) -> dict[str, Any] | None:
 
 
 def of_exit(code: object) -> dict[str, Any] | None:
-    """The cause in the argument of ``sys.exit``; None for 0 and None. A text means code 1, as in Python."""
-    if code is None or code == 0:
+    """The cause in the argument of ``sys.exit``; None for success. A text means code 1, as in Python."""
+    if code is None:
         return None
     if isinstance(code, int):
-        return {"kind": "exit", "exit_code": int(code), "message": f"exited with code {int(code)}"}
+        heard = code & 0xFF if -(2**63) <= code < 2**63 else 0xFF  # the system hears the last byte, as Python tells it
+        return {"kind": "exit", "exit_code": heard, "message": f"exited with code {heard}"} if heard else None
     return {"kind": "exit", "exit_code": 1, "message": f"exited: {str(code)[:LONGEST_MESSAGE]}"}
 
 

@@ -1,0 +1,19 @@
+"""Why a run ended, as far as an exception or an exit tells."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from whirr import causes
+
+
+@pytest.mark.parametrize("code", [0, 3, 255, 256, 259, -1, -256, 2**32, 2**63, -(2**70), True, False, None, 0.0, "x"])
+def test_an_exit_is_what_the_system_hears_of_it(code: Any) -> None:
+    heard = subprocess.run([sys.executable, "-S", "-c", f"raise SystemExit({code!r})"], stderr=subprocess.DEVNULL)
+    cause = causes.of_exit(code)
+    assert (cause["exit_code"] if cause else 0) == heard.returncode
+    assert causes.of_exception(SystemExit(code)) == cause
