@@ -38,7 +38,7 @@ def of_exit(code: object) -> dict[str, Any] | None:
     if isinstance(code, int):
         heard = code & 0xFF if -(2**63) <= code < 2**63 else 0xFF  # the system hears the last byte, as Python tells it
         return {"kind": "exit", "exit_code": heard, "message": f"exited with code {heard}"} if heard else None
-    return {"kind": "exit", "exit_code": 1, "message": f"exited: {str(code)[:LONGEST_MESSAGE]}"}
+    return {"kind": "exit", "exit_code": 1, "message": f"exited: {' '.join(str(code).split())[:LONGEST_MESSAGE]}"}
 
 
 def of_unknown_exit() -> dict[str, Any]:
@@ -53,8 +53,9 @@ def of_signal(number: int) -> dict[str, Any]:
 
 
 def _message(error: BaseException) -> str:
+    """Its first line; the traceback has them all."""
     try:
-        return str(error)[:LONGEST_MESSAGE]
+        return str(error).strip().partition("\n")[0].rstrip()[:LONGEST_MESSAGE]
     except Exception:
         return f"<{type(error).__name__} that cannot be shown>"
 

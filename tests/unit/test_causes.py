@@ -17,3 +17,30 @@ def test_an_exit_is_what_the_system_hears_of_it(code: Any) -> None:
     cause = causes.of_exit(code)
     assert (cause["exit_code"] if cause else 0) == heard.returncode
     assert causes.of_exception(SystemExit(code)) == cause
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("loss is gone", "loss is gone"),
+        (
+            "CUDA error: device-side assert triggered\r\nFor debugging consider ...\n",
+            "CUDA error: device-side assert triggered",
+        ),
+        ("\n  one\n  two", "one"),
+        ("", ""),
+    ],
+)
+def test_the_message_is_one_line_and_the_traceback_has_them_all(text: str, line: str) -> None:
+    cause = causes.of_exception(RuntimeError(text))
+    assert cause is not None
+    assert cause["message"] == line
+    assert cause["traceback"].rstrip("\n").endswith(f"RuntimeError: {text}".rstrip(": \n"))
+
+
+def test_all_lines_of_an_exit_are_on_one() -> None:
+    assert causes.of_exit("usage: train.py\n  no data") == {
+        "kind": "exit",
+        "exit_code": 1,
+        "message": "exited: usage: train.py no data",
+    }
