@@ -8,13 +8,13 @@ from time import monotonic
 from whirr import clock
 from whirr.config import Settings
 from whirr.document import Document
-from whirr.errors import warn
+from whirr.errors import UsageError, warn
 from whirr.folder import CONFIG, META, METRICS, cannot_write
 from whirr.jsonio import dumps, read_document, write_atomic
 from whirr.metrics import MetricsWriter
 from whirr.opening import Place
 from whirr.process import identity
-from whirr.values import ReadOnlyDict, to_plain
+from whirr.values import ReadOnlyDict, show, to_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,10 +124,16 @@ def _keep(meta: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     return {**meta, **kept, "tags": list(dict.fromkeys(tags))}
 
 
-def as_tags(tags: Iterable[str] | None) -> list[str]:
-    """Tags as a list of texts; raises TypeError when they cannot be iterated over."""
+def as_tags(tags: Any) -> list[str]:
+    """Tags as a list of texts.
+
+    Raises:
+        UsageError: they are none.
+    """
     if tags is None:
         return []
+    if isinstance(tags, bytes | bytearray) or not isinstance(tags, Iterable):
+        raise UsageError(f"tags={show(tags):.60} is no list of texts", hint='write tags=["baseline", "resnet"]')
     return [tags] if isinstance(tags, str) else [str(tag) for tag in tags]
 
 

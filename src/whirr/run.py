@@ -53,7 +53,7 @@ class Run:
 
     Raises:
         FolderError: the run folder cannot be written.
-        UsageError: a ``WHIRR_*`` variable has a value that means nothing.
+        UsageError: ``tags`` are none, or a ``WHIRR_*`` variable has a value that means nothing.
     """
 
     def __init__(self, name: str | None = None, config: Any = None, tags: Iterable[str] | None = None) -> None:
@@ -388,7 +388,7 @@ def init(
 
     Raises:
         FolderError: (an ``OSError``) the run folder cannot be written.
-        UsageError: a ``WHIRR_*`` variable has a value that means nothing.
+        UsageError: ``tags`` are none, or a ``WHIRR_*`` variable has a value that means nothing.
     """
     run = Run.__new__(Run)
     run._begin(name, config, tags, system_metrics=system_metrics, capture_git=capture_git, capture_pip=capture_pip)

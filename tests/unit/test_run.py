@@ -237,9 +237,11 @@ class TestTrouble:
             quick()
         assert whirr.run.open_runs() == []
 
-    def test_tags_that_are_none_leave_no_trace(self, workplace: Path) -> None:
-        with pytest.raises(TypeError):
-            quick(tags=5)
+    @pytest.mark.parametrize("tags", [5, b"ab"])
+    def test_tags_that_are_none_leave_no_trace(self, workplace: Path, tags: Any) -> None:
+        with pytest.raises(UsageError, match="is no list of texts") as caught:
+            quick(tags=tags)
+        assert caught.value.hint
         assert os.listdir(workplace) == []
 
     @pytest.mark.parametrize(("name", "value"), [("WHIRR_MODE", "of"), ("WHIRR_SYSTEM_INTERVAL", "x")])
