@@ -14,7 +14,7 @@ from enum import Enum
 
 import orjson
 
-from whirr.errors import NotAMapping, warn
+from whirr.errors import NotAMapping, let_through, warn
 from whirr.values import DEEPEST, scalar, show
 
 TYPE_CHECKING = False
@@ -75,7 +75,8 @@ class Encoder:
             return flat.pop(STEP) if _is_number(flat.get(STEP)) else None
         try:
             number = _value(step)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             number = None
         if _is_number(number):
             return number
@@ -88,6 +89,7 @@ class Encoder:
             try:
                 self._add(flat, name, metrics[key], above)
             except Exception as error:
+                let_through(error)
                 self._complain(name, f"metric {name!r} is not kept: {_reason(error)}")
 
     def _add(self, flat: dict[str, Any], name: str, value: Any, above: tuple[int, ...]) -> None:
@@ -108,7 +110,8 @@ class Encoder:
 def _name(key: Any) -> str:
     try:
         text = str(key)
-    except Exception:
+    except Exception as error:
+        let_through(error)
         text = show(key)
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -122,7 +125,8 @@ def _free(name: str, taken: Container[str]) -> str:
 def _reason(error: Exception) -> str:
     try:
         return " ".join(str(error).split())
-    except Exception:
+    except Exception as unspeakable:
+        let_through(unspeakable)
         return type(error).__name__
 
 

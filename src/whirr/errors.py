@@ -34,6 +34,12 @@ import errno
 import sys
 import warnings
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+VARARGS = 4  # the flag of code with ``*arguments``: inspect.CO_VARARGS
+
 
 class WhirrError(Exception):
     """Base of all errors raised by whirr.
@@ -237,8 +243,31 @@ def warn(text: str) -> None:
             warnings.warn(text, WhirrWarning, stacklevel=_first_frame_outside())
         except Warning:
             sys.stderr.write(f"whirr: warning: {text}\n")
-    except Exception:  # nowhere is left to say it: stderr is closed or full
-        pass
+    except Exception as error:  # nowhere is left to say it: stderr is closed or full
+        let_through(error)
+
+
+def let_through(error: Exception) -> None:
+    """Raise ``error`` again if a signal handler of the program raised it, such as the time-out of an alarm.
+
+    It is meant for the program, and no trouble of what it has interrupted.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        if _handles_signal(trace.tb_next.tb_frame, trace.tb_frame):
+            raise error
+        trace = trace.tb_next
+
+
+def _handles_signal(frame: FrameType, caller: FrameType) -> bool:
+    """A signal handler, and nothing else, is given the frame that it is called in."""
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & VARARGS)
+    for name in code.co_varnames[:count]:
+        value = frame.f_locals.get(name)
+        if any(part is caller for part in (value if type(value) is tuple else (value,))):
+            return True
+    return False
 
 
 def _first_frame_outside() -> int:

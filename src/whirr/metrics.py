@@ -22,7 +22,7 @@ from time import monotonic, sleep
 import orjson
 
 from whirr.encode import INDEX, OPTIONS, STEP, TIMESTAMP, Encoder
-from whirr.errors import warn
+from whirr.errors import let_through, warn
 from whirr.values import scalar
 
 TYPE_CHECKING = False
@@ -57,12 +57,10 @@ class MetricsWriter:
     """
 
     __slots__ = (
-        "_acquire",
         "_encoder",
         "_fd",
         "_lock",
         "_next",
-        "_release",
         "_retry_at",
         "_started",
         "_told",
@@ -78,7 +76,7 @@ class MetricsWriter:
         self.room = room
         self.dropped = 0
         # Reentrant: a signal handler may log or finish while the main thread is inside append().
-        self._renew_lock()
+        self._lock = threading.RLock()
         self._encoder = Encoder()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -97,11 +95,6 @@ class MetricsWriter:
             self._wait(APART)
             self.drain()
 
-    def _renew_lock(self) -> None:
-        self._lock = threading.RLock()
-        # Bound once: append() takes the lock at every step, and these calls cost less than ``with``.
-        self._acquire, self._release = self._lock.acquire, self._lock.release
-
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called, or the process was forked."""
@@ -118,8 +111,7 @@ class MetricsWriter:
         Raises:
             NotAMapping: ``metrics`` is not a mapping.
         """
-        self._acquire()
-        try:
+        with self._lock:  # not acquire() before try: an interrupt between the two would leave it locked for ever
             index = self._next
             moment = now(UTC)
             try:
@@ -135,7 +127,8 @@ class MetricsWriter:
                     line = dumps(record, scalar, OPTIONS)
                 else:
                     line = self._encoder.encode(index, moment, metrics, step)
-            except Exception:  # whatever an exotic value raises: the slow road goes value by value
+            except Exception as error:  # whatever an exotic value raises: the slow road goes value by value
+                let_through(error)
                 line = self._encoder.encode(index, moment, metrics, step)
             before, index = index, self._next
             self._next = index + 1
@@ -151,6 +144,7 @@ class MetricsWriter:
                 if written == len(line):
                     return True
             except OSError as error:
+                let_through(error)
                 if self._fd == CLOSED:
                     self._next = index
                     return False
@@ -161,8 +155,6 @@ class MetricsWriter:
             self._waiting_bytes += len(line)
             self._started = written
             return True
-        finally:
-            self._release()
 
     def _wait(self, line: bytes) -> None:
         if self._waiting_bytes + len(line) > self.room:
@@ -294,7 +286,7 @@ class MetricsWriter:
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's file, its lock and its waiting lines."""
-        self._renew_lock()
+        self._lock = threading.RLock()
         self._waiting.clear()
         self._waiting_bytes = self._started = self.dropped = 0
         fd, self._fd = self._fd, CLOSED

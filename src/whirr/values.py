@@ -13,6 +13,8 @@ from dataclasses import fields, is_dataclass
 from datetime import date, time
 from enum import Enum
 
+from whirr.errors import let_through
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -105,6 +107,7 @@ def scalar(value: Any) -> Any:
         try:
             found = item()
         except Exception as error:
+            let_through(error)
             raise TypeError(f"{type(value).__name__} is not a single value: {error}") from None
         if isinstance(found, bool | int | float | str):
             return found
@@ -185,7 +188,8 @@ def show(value: Any) -> str:
     """The ``repr`` of anything, shortened; never raises."""
     try:
         text = repr(value)
-    except Exception:
+    except Exception as error:
+        let_through(error)
         text = f"<{type(value).__name__} that cannot be shown>"
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
 

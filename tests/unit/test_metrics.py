@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import threading
 import warnings
+from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -383,6 +386,87 @@ def test_threads_share_a_writer(make: Make, path: Path) -> None:
     assert [record["_idx"] for record in records] == list(range(8 * 300))
     for name in "abcdefgh":
         assert [record["i"] for record in records if record.get("name") == name or name in record] == list(range(300))
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises as Python does at Ctrl-C."""
+
+
+@contextmanager
+def alarm_raises(error: BaseException, *, takes_frame: bool = True) -> Iterator[None]:
+    """SIGALRM raises `error`."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise error
+
+    def bare_handler(*_: object) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGALRM, handler if takes_frame else bare_handler)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class TestInterrupted:
+    """A signal handler of the program raises while a record is being written."""
+
+    def test_the_writer_is_free_for_other_threads(self, make: Make, path: Path) -> None:
+        writer = make()
+
+        def append_until_interrupted() -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+            while True:
+                writer.append({"i": 1})
+
+        with alarm_raises(Interrupted()):
+            for _ in range(100):
+                with pytest.raises(Interrupted):
+                    append_until_interrupted()
+                other = threading.Thread(target=writer.append, args=({"i": 2},), daemon=True)
+                other.start()
+                other.join(30)
+                assert not other.is_alive()
+        assert column(path).count(2) == 100
+
+    @pytest.mark.parametrize("takes_frame", [True, False])
+    @pytest.mark.parametrize("error", [TimeoutError("too slow"), ValueError("stop")], ids=repr)
+    @pytest.mark.parametrize("where", ["keys", "item", "name", "step"])
+    def test_what_it_raises_reaches_the_program(
+        self, make: Make, path: Path, where: str, error: Exception, takes_frame: bool
+    ) -> None:
+        class Alarming:
+            """Stands for a moment in the midst of ``append``."""
+
+            def item(self) -> float:
+                signal.raise_signal(signal.SIGALRM)
+                return 0.5
+
+            def __str__(self) -> str:
+                return str(self.item())
+
+        class Metrics(UserDict[str, float]):
+            alarms = iter([Alarming()])
+
+            def keys(self) -> Any:
+                for alarm in self.alarms:
+                    alarm.item()
+                return super().keys()
+
+        metrics, step = {
+            "keys": (Metrics(a=1), None),
+            "item": ({"a": "slow road", "b": Alarming()}, None),
+            "name": ({"a": "slow road", Alarming(): 1}, None),
+            "step": ({"a": 1}, Alarming()),
+        }[where]
+        writer = make()
+        with alarm_raises(error, takes_frame=takes_frame), pytest.raises(type(error)) as caught:
+            writer.append(metrics, step)  # type: ignore[arg-type]
+        assert caught.value is error
+        writer.append({"i": 1})
+        assert column(path) == [1]
 
 
 NUMBERS = st.one_of(
