@@ -187,13 +187,13 @@ class Worker:
         self.process.kill()
         self.process.wait(30)
 
-    def ends(self, timeout: float = 60) -> str:
-        """Wait until it ends in order; what it said."""
+    def ends(self, timeout: float = 60, *, code: int = 0) -> str:
+        """Wait until it ends in order, with this exit code; what it said."""
         try:
-            code = self.process.wait(timeout)
+            found = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end: {self.said()}") from None
-        assert code == 0, (code, self.said())
+        assert found == code, (found, self.said())
         assert "Traceback" not in self.said(), self.said()
         return self.said()
 

@@ -49,6 +49,13 @@ class Held:
             os.close(self._handle)
             raise
 
+    def is_in_place(self) -> bool:
+        """Whether others can see it held: nobody has moved or deleted its file, or a folder above."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self._path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def tell(self, text: str) -> None:
         """Say something to those who find the lock held."""
         os.ftruncate(self._handle, 0)

@@ -102,8 +102,13 @@ def test_a_file_deleted_while_in_use(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
     with pytest.raises(StoreError, match="deleted"), database.transaction() as tx:
         tx.run("insert_tag", job_id=1, tag="a")
-    database.close()
+    with pytest.raises(StoreError, match="deleted"), database.snapshot() as tx:
+        tx.all("workers")
     assert not path.exists()
+    open_database(path).close()
+    with pytest.raises(StoreError, match="deleted"), database.snapshot() as tx:
+        tx.all("workers")
+    database.close()
 
 
 TELL = """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from helpers import wait_until
 from queues import a_queue, whirr
 
+from whirr.executors.supervisor import lookup
 from whirr.model import CauseKind, JobStatus
 
 
@@ -135,6 +138,58 @@ def test_a_cancelled_job_whose_worker_dies_is_cancelled(tmp_path: Path) -> None:
         queue.worker("--drain").ends()
         assert (queue.job(job).status, queue.outcomes(job)) == (JobStatus.CANCELLED, ["cancelled"])
         assert queue.job(job).cause.message.startswith("cancelled by ")
+
+
+def test_the_folder_is_moved_under_two_workers(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        workers = queue.worker(), queue.worker()
+        job = queue.record("until", "go")
+        queue.tells("ready", job)
+        wait_until(lambda: len(queue.hub.workers()) == 2, 60)
+        busy = queue.worker_of(queue.job(job))
+        root = queue.hub.root.rename(tmp_path / "moved")
+        for worker in workers:
+            if worker is not busy:
+                assert "was moved or deleted under this worker" in worker.ends(code=1)
+        assert busy is not None
+        busy.says("taking no more jobs; what runs may end by itself")
+        assert not queue.journal("end")
+        assert lookup(queue.tells("ready", job).pid) is not None
+        queue.let("go")
+        assert "hint: start a worker where the folder is now" in busy.ends(code=1)
+        assert not queue.hub.root.exists()
+        root.rename(queue.hub.root)
+        queue.worker("--drain").ends()
+        assert queue.outcomes(job) == ["completed"]
+        assert queue.hub.workers() == []
+
+
+def test_the_folder_comes_back_to_its_worker(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        worker = queue.worker("--drain")
+        job = queue.record("until", "go")
+        queue.tells("ready", job)
+        root = queue.hub.root.rename(tmp_path / "moved")
+        worker.says("was moved or deleted")
+        root.rename(queue.hub.root)
+        worker.says("is back: going on")
+        queue.let("go")
+        worker.ends()
+        assert queue.outcomes(job) == ["completed"]
+
+
+def test_the_folder_is_deleted_under_a_worker(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        worker = queue.worker()
+        job = queue.record("first")
+        queue.tells("ready", job)
+        queue.hub.root.rename(tmp_path / "gone")
+        shutil.rmtree(tmp_path / "gone")
+        worker.says("what runs may end by itself")
+        worker.signal(signal.SIGTERM)
+        worker.ends(code=1)
+        assert queue.strays() == []
+        assert not queue.hub.root.exists()
 
 
 def test_drain_waits_for_the_jobs_of_a_dead_worker(tmp_path: Path) -> None:

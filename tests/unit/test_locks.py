@@ -68,6 +68,17 @@ def test_one_holds_it_until_it_lets_go(path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_lock_that_was_moved_is_not_in_place(path: Path) -> None:
+    lock = Held(path)
+    assert lock.is_in_place()
+    path.parent.rename(path.parent.with_name("moved"))
+    assert not lock.is_in_place()
+    path.parent.mkdir()
+    path.touch()
+    assert not lock.is_in_place()
+    lock.release()
+
+
 def test_a_refused_lock_leaves_no_descriptor_open(path: Path) -> None:
     lock = Held(path)
     before = os.listdir("/proc/self/fd")

@@ -192,7 +192,7 @@ def _remove(*paths: str) -> None:
             os.unlink(path)
 
 
-def assignment(task: Task, placeholder: str) -> bytes:
+def assignment(task: Task) -> bytes:
     """What the supervisor is told, in ``marshal``. Texts are bytes: its locale may differ."""
     code = os.fsencode
     never = float("inf")
@@ -204,8 +204,7 @@ def assignment(task: Task, placeholder: str) -> bytes:
             "executable": None if task.executable is None else code(task.executable),
             "cwd": code(task.cwd),
             "env": {code(name): code(value) for name, value in {**task.env, MARK: task.mark}.items()},
-            "result": code(task.result),
-            "placeholder": code(placeholder),
+            "result": code(f"/{task.result.name}"),
             "lock": code(task.lock),
             "grace_s": float(task.grace_s),
             "timeout_s": timeout_s,
@@ -433,7 +432,7 @@ class ProcessExecutor:
         """Give the attempt to a spare, or to a new supervisor where none is left or alive."""
         memory = os.memfd_create("whirr-assignment")  # an environment may be larger than a packet
         try:
-            write_all(memory, assignment(task, files.placeholder))
+            write_all(memory, assignment(task))
             while True:
                 spare = self._spares.pop(0) if self._spares else None
                 chosen = spare or self._hire()

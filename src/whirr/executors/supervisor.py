@@ -410,12 +410,12 @@ class Supervisor:
         self.tell(ENDED, self.ending)
 
     def write_result(self) -> None:
-        """Overwrite the placeholder in place, which needs no room on a full disk, and give it its name."""
+        """Overwrite the placeholder in place, which needs no room on a full disk, and name it wherever it is now."""
         text = as_json(self.ending).encode() + b"\n"
         os.pwrite(self.result, text, 0)
         os.ftruncate(self.result, len(text))
         os.fsync(self.result)
-        os.rename(self.task["placeholder"], self.task["result"])
+        os.rename(there := os.readlink(b"/proc/self/fd/%d" % self.result), os.path.dirname(there) + self.task["result"])
 
     def tell(self, *words: Any) -> None:
         """Send the worker a message; it may be gone."""

@@ -25,7 +25,7 @@ from whirr.store import filesystem
 from whirr.store.database import SQL_FOLDER, WAIT_S, BootClock, Clock, Database, Row, Share, Transaction
 from whirr.store.migrate import CREATE, INSERT, NEWEST
 from whirr.store.queries import SQLITE, Statement, Statements
-from whirr.store.sqlite_errors import is_busy, locked, told
+from whirr.store.sqlite_errors import is_busy, locked, moved, told
 from whirr.store.turns import Turns
 
 APPLICATION_ID = 0x77686972
@@ -114,6 +114,7 @@ class SqliteDatabase(Database):
         filesystem.refuse_network(os.path.dirname(self.url), mountinfo)
         with self.telling():
             self._connections[threading.get_ident()] = self._open()
+        self._file = os.stat(self.url)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[Transaction]:
@@ -273,16 +274,23 @@ class SqliteDatabase(Database):
         if self._closed:
             raise StoreError(f"{self.url} was closed", hint="open the database again")
         self._forget_parents()
+        if not self._is_in_place():
+            raise moved(self.url)
         number = threading.get_ident()
         if number not in self._connections:
             with self.telling():
-                if not os.path.exists(self.url):
-                    raise StoreError(f"{self.url} is gone", hint="start again to make a new queue")
                 self._connections[number] = self._open()
         connection = self._connections[number]
         if connection.in_transaction:
             raise RuntimeError("transactions of one thread do not nest")
         return connection
+
+    def _is_in_place(self) -> bool:
+        """SQLite itself says so of writes only, and reads on what nobody else can find."""
+        try:
+            return os.path.samestat(self._file, os.stat(self.url))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _forget_parents(self) -> None:
         """In a forked child, leave the parent's connections alone: even closing one could undo what the parent does."""

@@ -33,7 +33,7 @@ def told(error: Exception, path: str, waited_s: float) -> StoreError:
     if is_busy(error):
         return locked(path, waited_s)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
-        return StoreError(f"{path} was moved or deleted while in use", hint="start again to make a new queue")
+        return moved(path)
     if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
         return _cannot_open(path)
     what, hint = WORDS.get(code & 0xFF, (str(error), None))
@@ -44,6 +44,13 @@ def locked(path: str, waited_s: float) -> StoreError:
     """The error where a lock was waited for so many seconds in vain."""
     return StoreError(
         f"{path} was locked by another program for {waited_s:g} s", hint=f"find who holds it: fuser -v {path}"
+    )
+
+
+def moved(path: str) -> StoreError:
+    """The error where the file is no longer in its place."""
+    return StoreError(
+        f"{path} was moved or deleted while in use", hint="start again where it is now, or to make a new queue"
     )
 
 

@@ -6,13 +6,13 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from whirr import clock, process
-from whirr.errors import Unreachable, WhirrError
+from whirr.errors import FolderError, Unreachable, WhirrError
 from whirr.executors.base import Executor, Handle, StopReason
 from whirr.gpuset import Gpu, busy
 from whirr.hub import Bell, Hub
@@ -127,6 +127,7 @@ class Worker:
         self._registered, self._unsure = False, False
         self._lacks = False
         self._mode = Mode.WORKING
+        self._away = False
         self._look = True
         self._troubles: set[str] = set()
         self._hold_until = 0.0
@@ -150,6 +151,7 @@ class Worker:
 
         Raises:
             StoreError: the queue cannot be reached at the start.
+            FolderError: the folder of the queue was moved or deleted; what ran has ended by itself.
         """
         lock = Held(worker_lock(self._queue, self.info.id))
         attempt_lock(self._queue, 0, 0).parent.mkdir(exist_ok=True)
@@ -164,16 +166,32 @@ class Worker:
                     self._selector.register(self._folders, selectors.EVENT_READ)
                     self._folders.open()
                     while not self._over():
+                        self._see_whether_away(lock)
                         self._turn(bell, signals)
             finally:
                 bell.close()
                 self._jobs.close()
-                with self._tolerant("leaving the queue"):
+                with suppress(WhirrError) if self._away else self._tolerant("leaving the queue"):
                     if not self._jobs.count:
                         self._hub.leave(self.info.id)
         finally:
             lock.release(remove=not self._jobs.count)
             self._selector.close()
+        if self._away:
+            raise FolderError(
+                f"{self._queue} was moved or deleted under this worker",
+                hint="start a worker where the folder is now: it also takes in how the last jobs have ended",
+            )
+
+    def _see_whether_away(self, lock: Held) -> None:
+        """Where its lock is no longer in its place nobody sees that this worker lives, nor it that others do."""
+        away, before = not lock.is_in_place(), self._away
+        self._away = away
+        if away and not before and self._jobs.count:
+            self._say(f"{self._queue} was moved or deleted: taking no more jobs; what runs may end by itself")
+        elif before and not away:
+            self._say(f"{self._queue} is back: going on")
+            self._look = True
 
     def _turn(self, bell: Bell, signals: Signals) -> None:
         for key, _ in self._selector.select(self._pause()):
@@ -186,6 +204,9 @@ class Worker:
         signals.drain(finish=self._finish_soon, stop=self._stop)
         self._look |= self._is_due("look", self._hub.look_every_s)
         self._look_after_jobs()
+        if self._away:
+            self._look = False
+            return
         settle = self._settle if self._folders.sends else None
         with self._tolerant("clearing up after dead workers"):
             if self._is_due("reap", REAP_EVERY_S) and (
@@ -289,6 +310,8 @@ class Worker:
         return min(pause, CHECKOUT_PAUSE_S) if self._jobs.preparing else pause
 
     def _over(self) -> bool:
+        if self._away:
+            return not (self._jobs.running or self._jobs.preparing)
         if self._mode is Mode.STOPPING and time.monotonic() > self._stopping_since + LAST_REPORTS_S:
             return not self._jobs.running
         if self._jobs.count:
