@@ -215,6 +215,9 @@ class Hub(Protocol):
     def upcoming(self, limit: int = 0) -> list[Job]:
         """The queued jobs in the order in which they will run, those that wait for others last; at most ``limit``."""
 
+    def ended(self, statuses: Collection[JobStatus], limit: int = 0) -> list[Job]:
+        """The jobs that have ended in these states, the last ones first; at most ``limit`` (0: all)."""
+
     def clock(self) -> float:
         """The present on the clock of ``Job.not_before``."""
 

@@ -132,6 +132,12 @@ class LocalHub(Leasing):
                 rows += tx.all("blocked_jobs", limit=most - len(rows))
         return [job_of(row) for row in rows]
 
+    def ended(self, statuses: Collection[JobStatus], limit: int = 0) -> list[Job]:
+        most = limit or ALL
+        with self.database.snapshot() as tx:
+            rows = [row for status in statuses for row in tx.all("jobs_by_end", status=str(status), limit=most)]
+        return sorted(map(job_of, rows), key=lambda job: (job.finished_at or "", job.id), reverse=True)[:most]
+
     def clock(self) -> float:
         with self.database.snapshot() as tx:
             return tx.now()

@@ -12,8 +12,6 @@ from whirr.model import Job, JobStatus
 from whirr.progress import Progress
 from whirr.waiting import Reasons
 
-ENDED = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.COMPLETED)
-
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -40,7 +38,7 @@ class Overview:
         now: seconds since 1970, on the hub's clock.
         counts: how many jobs are in each state; the lists may be shorter.
         queued: in the order in which they will run, each with the reason why it waits.
-        ended: the last ones first.
+        ended: those that failed before all others, the last ones first.
     """
 
     now: float
@@ -71,16 +69,19 @@ def overview(hub: Hub, limit: int = 0) -> Overview:
         counts=hub.counts(),
         running=tuple(running(hub, job, workers) for job in workers.active),
         queued=tuple(waiting),
-        ended=tuple(last_ended(hub, limit)),
+        ended=tuple(_ended(hub, limit)),
         fleet=workers,
     )
 
 
-def last_ended(hub: Hub, limit: int) -> list[Job]:
-    """The jobs that ended last, newest first."""
-    # The hub gives the youngest jobs: among a few times as many are those that ended last.
-    found = hub.jobs(ENDED, limit=limit * 5)
-    return sorted(found, key=lambda job: job.finished_at or "", reverse=True)[: limit or None]
+def _ended(hub: Hub, limit: int) -> list[Job]:
+    """What failed first; where not all fits, a third of the places stay for what else has ended last."""
+    failed = hub.ended((JobStatus.FAILED,), limit)
+    others = hub.ended((JobStatus.CANCELLED, JobStatus.COMPLETED), limit)
+    if limit:
+        del failed[limit - min(len(others), limit // 3) :]
+        del others[limit - len(failed) :]
+    return failed + others
 
 
 def running(hub: Hub, job: Job, workers: Fleet) -> Running:

@@ -127,6 +127,9 @@ class RemoteHub:
     def upcoming(self, limit: int = 0) -> list[Job]:
         return _jobs(self._transport.get("/queue/upcoming", {"limit": limit}))
 
+    def ended(self, statuses: Collection[JobStatus], limit: int = 0) -> list[Job]:
+        return _jobs(self._transport.get("/queue/ended", {"status": list(statuses), "limit": limit}))
+
     def clock(self) -> float:
         return float(self._transport.get("/queue")["clock"])
 

@@ -132,6 +132,21 @@ def test_order_is_priority_then_age(hub: Hub) -> None:
     assert [claimed(hub, by).job.id for _ in range(5)] == [2, 4, 1, 3, 5]
 
 
+def test_what_ended_last_comes_first(hub: Hub) -> None:
+    by = registered(hub)
+    for _ in range(4):
+        hub.submit(spec("true"))
+    leases = [claimed(hub, by).lease for _ in range(4)]
+    for number, second, verdict in ((1, 3, "completed"), (2, 1, "failed"), (3, 4, "failed"), (4, 2, "completed")):
+        ended = outcome(Verdict(verdict))._replace(finished_at=f"2026-11-25T12:00:0{second}.000000Z")
+        hub.finish(leases[number - 1], ended)
+    both = (JobStatus.COMPLETED, JobStatus.FAILED)
+    assert [job.id for job in hub.ended(both)] == [3, 1, 4, 2]
+    assert [job.id for job in hub.ended(both, 3)] == [3, 1, 4]
+    assert [job.id for job in hub.ended((JobStatus.FAILED,), 1)] == [3]
+    assert hub.ended((JobStatus.CANCELLED,)) == []
+
+
 def test_a_new_priority_changes_the_order(hub: Hub) -> None:
     by = registered(hub)
     for _ in range(3):

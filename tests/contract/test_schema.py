@@ -195,6 +195,7 @@ ASKED = {
     "jobs": {"before": MANY, "limit": 20},
     "jobs_by_status": {"status": "running", "before": MANY, "limit": 20},
     "jobs_by_tag": {"tag": "a", "status": "", "before": MANY, "limit": 20},
+    "jobs_by_end": {"status": "failed", "limit": 20},
     "job_of_submission": {"submission": "k"},
     "next_jobs": {"limit": 20},
 }

@@ -194,6 +194,33 @@ def test_the_last_ended_come_first(hub: LocalHub, at_work: type) -> None:
     assert [job.id for job in overview(hub, 1).ended] == [3]
 
 
+def test_of_many_that_ended_the_failed_and_the_last_are_told(hub: LocalHub, at_work: type) -> None:
+    info = at_work(slots=99)
+    for _ in range(70):
+        hub.submit(spec("true"))
+    claims = [claim for _ in range(70) if (claim := hub.claim(info)) is not None]
+    late = claims.pop(1)
+    for place, claim in enumerate([*claims, late]):
+        ended = outcome(Verdict.FAILED if claim.job.id in (1, 5) else Verdict.COMPLETED)
+        hub.finish(claim.lease, ended._replace(finished_at=f"2026-11-25T12:{place // 60:02}:{place % 60:02}.000000Z"))
+    assert [job.id for job in overview(hub, 10).ended] == [5, 1, 2, 70, 69, 68, 67, 66, 65, 64]
+    assert [job.id for job in overview(hub, 3).ended] == [5, 1, 2]
+    assert [job.id for job in overview(hub, 2).ended] == [5, 1]
+    assert len(overview(hub).ended) == 70
+
+
+def test_failures_leave_room_for_what_else_has_ended(hub: LocalHub, at_work: type) -> None:
+    info = at_work(slots=99)
+    for number in range(1, 13):
+        hub.submit(spec("true"))
+        claim = hub.claim(info)
+        assert claim is not None
+        ended = outcome(Verdict.COMPLETED if number in (1, 2) else Verdict.FAILED)
+        hub.finish(claim.lease, ended._replace(finished_at=f"2026-11-25T12:00:{number:02}.000000Z"))
+    assert [job.id for job in overview(hub, 6).ended] == [12, 11, 10, 9, 2, 1]
+    assert [job.id for job in overview(hub, 3).ended] == [12, 11, 2]
+
+
 def test_a_run_folder_that_is_gone(hub: LocalHub, at_work: type) -> None:
     info = at_work()
     hub.submit(spec("true"))

@@ -147,8 +147,7 @@ def _queued(hub: Hub, view: Overview, screen: Screen) -> list[str]:
 
 
 def _ended(hub: Hub, view: Overview, screen: Screen) -> list[str]:
-    """What did not end well comes first."""
-    jobs = sorted(view.ended, key=lambda job: job.status is not JobStatus.FAILED)
+    jobs = list(view.ended)
     causes = [Cell(why_ended(hub, job), STATUS_STYLES[job.status]) for job in jobs]
     lines = _table(
         screen,

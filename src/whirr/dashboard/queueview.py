@@ -14,15 +14,16 @@ from whirr.fleet import Fleet, Seen, look
 from whirr.folder import OUTPUT
 from whirr.hub import Hub
 from whirr.model import BACKOFF_MOST_S, Job, JobStatus
-from whirr.overview import ENDED, Running, last_ended, running
+from whirr.overview import Running, running
 from whirr.progress import Progress
 from whirr.waiting import Reasons
 
 LINE_TAIL = 4096
 LINE_MOST = 300
 LATEST_MOST = 8
+ENDED = tuple(status for status in JobStatus if status.terminal)
 SEARCHED_ENDED = 1000
-"""So many of the youngest jobs that have ended are looked through for the words of a filter."""
+"""So many of the jobs that ended last are looked through for the words of a filter."""
 
 STUCK = ("no worker", "needs ")
 """How a reason begins that does not go away by itself: somebody has to do something."""
@@ -42,7 +43,7 @@ def queue_of(hub: Hub, limit: int, words: str = "") -> dict[str, Any]:
     wanted, fleet, now = words.lower().split(), look(hub), hub.now()
     active = [running(hub, job, fleet) for job in fleet.active]
     waiting = [(job, place) for job, place in _placed(hub.upcoming(0 if wanted else limit)) if _fits(job, wanted)]
-    ended = _last_ended(hub, wanted) if wanted else last_ended(hub, limit)
+    ended = [job for job in hub.ended(ENDED, SEARCHED_ENDED if wanted else limit) if _fits(job, wanted)]
     return {
         "now": now,
         "counts": {str(status): count for status, count in hub.counts().items()},
@@ -76,12 +77,6 @@ def _placed(jobs: Iterable[Job]) -> Iterator[tuple[Job, int | None]]:
     for job in jobs:
         place += not job.blocked
         yield job, None if job.blocked else place
-
-
-def _last_ended(hub: Hub, wanted: list[str]) -> list[Job]:
-    """Those of the jobs that ended last in which all words are found, newest first."""
-    found = [job for job in hub.jobs(ENDED, limit=SEARCHED_ENDED) if _fits(job, wanted)]
-    return sorted(found, key=lambda job: job.finished_at or "", reverse=True)
 
 
 def _fits(job: Job, wanted: list[str], more: str = "") -> bool:

@@ -308,6 +308,12 @@ def upcoming(request: Request, limit: Limit = 100) -> Response:
     return answer(JobPage(tuple(map(shown, hub_of(request).upcoming(limit)))))
 
 
+@router.get("/queue/ended", dependencies=[READ], responses={200: {"model": schema(JobPage)}})
+def ended(request: Request, status: Annotated[list[JobStatus], Query(max_length=10)], limit: Limit = 100) -> Response:
+    """The jobs that have ended in these states, the last ones first; limit 0: all."""
+    return answer(JobPage(tuple(map(shown, hub_of(request).ended(tuple(status), limit)))))
+
+
 @router.get("/queue/lacking", dependencies=[READ], responses={200: {"model": schema(Workers)}})
 def lacking(request: Request, workdir: Annotated[str, Query(max_length=10000)]) -> Response:
     """The workers that have said they lack a work folder."""

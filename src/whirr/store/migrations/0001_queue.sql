@@ -75,6 +75,7 @@ CREATE TABLE jobs (
 
 CREATE INDEX jobs_in_order ON jobs (status, blocked, priority DESC, id);
 CREATE INDEX jobs_by_status ON jobs (status, id);
+CREATE INDEX jobs_by_end ON jobs (status, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_by_worker ON jobs (worker) WHERE worker IS NOT NULL;
 CREATE INDEX queued_folders ON jobs (snapshot, workdir) WHERE status = 'queued';
 CREATE INDEX jobs_with_lease ON jobs (id) WHERE lease_until IS NOT NULL;

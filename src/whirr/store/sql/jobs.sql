@@ -33,6 +33,9 @@ SELECT * FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit;
 -- name: jobs_by_status
 SELECT * FROM jobs WHERE status = :status AND id < :before ORDER BY id DESC LIMIT :limit;
 
+-- name: jobs_by_end
+SELECT * FROM jobs WHERE status = :status AND finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :limit;
+
 -- name: jobs_by_tag
 SELECT jobs.* FROM job_tags JOIN jobs ON jobs.id = job_tags.job_id
 WHERE job_tags.tag = :tag AND job_tags.job_id < :before AND (:status = '' OR jobs.status = :status)
