@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from whirr.errors import EditConflict, FolderError, UsageError
+from whirr.errors import EditConflict, FolderError, UsageError, not_written
 from whirr.jsonio import dumps, read_document, write_atomic
 
 ANNOTATIONS = "annotations.json"
@@ -145,9 +145,7 @@ def _write(folder: Path, given: Annotations) -> None:
     try:
         write_atomic(folder / ANNOTATIONS, dumps(about), durable=True)
     except OSError as error:
-        raise FolderError(
-            f"cannot write into {folder}: {error.strerror or error}", hint="make room or mend its permissions"
-        ) from None
+        raise not_written(folder, error) from None
 
 
 @contextmanager

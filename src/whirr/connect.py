@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whirr.config import Settings
-from whirr.errors import NotFound, warn
+from whirr.errors import NotFound, no_access, warn
 from whirr.folder import QUEUE
 from whirr.local import LocalHub
 from whirr.pairing import make_queue, pair
@@ -39,12 +39,25 @@ def connect(
 
     Raises:
         NotFound: there is no queue yet.
-        UsageError, FolderError: as ``open_hub``.
+        FolderError: as ``open_hub``, or it may not be looked into.
+        UsageError: as ``open_hub``.
         StoreError: the database cannot be opened.
     """
-    if not (make or settings.database_url or (root / QUEUE / DATABASE).exists()):
+    if not (make or settings.database_url or has_queue(root)):
         raise NotFound(f"there is no queue in {root}", hint="whirr submit -- COMMAND makes one")
     return open_hub(root, settings.database_url, adopt=adopt, said=said)
+
+
+def has_queue(root: Path) -> bool:
+    """Whether a ``.whirr`` folder holds a queue in SQLite.
+
+    Raises:
+        FolderError: it may not be looked into.
+    """
+    try:
+        return (root / QUEUE / DATABASE).exists()
+    except PermissionError as error:
+        raise no_access(root, error) from None
 
 
 def reach(url: str, settings: Settings, *, tries: int = TRIES) -> RemoteHub:

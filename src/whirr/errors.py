@@ -30,9 +30,9 @@ Each error says what happened (``str(error)``), what to do next (``error.hint``)
 
 from __future__ import annotations
 
-import errno
 import sys
 import warnings
+from errno import EACCES, EDQUOT, ENOSPC, EROFS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,10 +108,28 @@ class NoRoom(FolderError):
     code = "no-room"
 
 
-def not_written(message: str, error: OSError, *, hint: str | None = None) -> FolderError:
-    """The error for a folder that cannot be written, and of the kind that says whether room is all that is missing."""
-    kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else FolderError
-    return kind(message, hint=hint)
+def folder_error(message: str, error: OSError, *, hint: str | None = None) -> FolderError:
+    """The error for what cannot be written, of the kind that says whether room is all that is missing."""
+    hints = {
+        ENOSPC: "make room",
+        EDQUOT: "make room: the quota is used up",
+        EROFS: "it lies on a disk that is mounted read-only",
+        EACCES: "mend its permissions, or use another folder",
+    }
+    kind = NoRoom if error.errno in (ENOSPC, EDQUOT) else FolderError
+    return kind(message, hint=hint or hints.get(error.errno or 0, "make room or mend its permissions"))
+
+
+def not_written(folder: object, error: OSError) -> FolderError:
+    """The error of whatever is no run that begins: the queue, what people note."""
+    return folder_error(f"cannot write into {folder}: {error.strerror or error}", error)
+
+
+def no_access(folder: object, error: OSError) -> FolderError:
+    """The error where a folder may not even be looked into."""
+    return FolderError(
+        f"cannot look into {folder}: {error.strerror}", hint="mend its permissions, or use another folder"
+    )
 
 
 class NoActiveRun(WhirrError, RuntimeError):

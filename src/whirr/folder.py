@@ -35,7 +35,7 @@ import orjson
 from whirr import process
 from whirr.config import Settings
 from whirr.encode import INDEX, NON_FINITE, TIMESTAMP, USER_PREFIX
-from whirr.errors import FolderError, NotFound, warn
+from whirr.errors import FolderError, NotFound, no_access, warn
 from whirr.jsonio import read_document
 
 TYPE_CHECKING = False
@@ -104,15 +104,19 @@ def named_root(folder: Path | None) -> Path:
 
     Raises:
         NotFound: it was named, and there is no such ``.whirr`` folder.
+        FolderError: it may not be looked into.
     """
     if folder is None:
         return find_root(Settings.from_env())
-    for root in (folder / ROOT, folder):
-        if (root / RUNS).is_dir():
+    try:
+        for root in (folder / ROOT, folder):
+            if (root / RUNS).is_dir():
+                return root
+        root = find_root(Settings({}), folder)
+        if folder.is_dir() and root.is_dir():
             return root
-    root = find_root(Settings({}), folder)
-    if folder.is_dir() and root.is_dir():
-        return root
+    except PermissionError as error:
+        raise no_access(folder, error) from None
     raise NotFound(f"there is no {ROOT} folder at {folder}", hint="give the folder your script ran in")
 
 
@@ -127,8 +131,11 @@ def _working_directory() -> Path:
         ) from None
 
 
-def make_root(root: Path) -> None:
+def make_root(root: Path, told: Callable[[Path, OSError], FolderError] | None = None) -> None:
     """Make a ``.whirr`` folder that git ignores; an existing folder of another name is left as it is.
+
+    Args:
+        told: makes the error (default: that of a run that begins).
 
     Raises:
         FolderError: it cannot be made.
@@ -140,7 +147,7 @@ def make_root(root: Path) -> None:
         if ours and not ignore.exists():
             ignore.write_text("*\n")
     except OSError as error:
-        raise cannot_write(root, error) from None
+        raise (told or cannot_write)(root, error) from None
 
 
 def cannot_write(folder: Path, error: OSError) -> FolderError:

@@ -23,7 +23,7 @@ import orjson
 
 from whirr import jobrun
 from whirr.detail import files_below
-from whirr.errors import FolderError, NotFound, UsageError, WrongOffset, not_written
+from whirr.errors import FolderError, NotFound, UsageError, WrongOffset, folder_error
 from whirr.folder import ATTEMPTS, META, RUNS, attempt_folder, is_own, result_name
 from whirr.hub import Target
 from whirr.model import Lease, run_id_of
@@ -313,7 +313,7 @@ def _told(work: Callable[[Path], T], base: Path) -> T:
 
 def _cannot_write(what: str, error: OSError) -> FolderError:
     what = f"cannot write {what}: {error.strerror or error}"
-    return not_written(what, error, hint="make room where the runs are kept, or mend the permissions there")
+    return folder_error(what, error, hint="make room where the runs are kept, or mend the permissions there")
 
 
 def _refuse_own(path: str) -> None:

@@ -283,5 +283,4 @@ class _told:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError) and not isinstance(error, FolderError):
-            what = f"cannot write into {self._folder}: {error.strerror or error}"
-            raise not_written(what, error, hint="make room or mend its permissions") from error
+            raise not_written(self._folder, error) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from whirr import clock, jobrun
 from whirr.codestore import LocalCode
-from whirr.errors import IllegalTransition, warn
+from whirr.errors import IllegalTransition, not_written, warn
 from whirr.folder import RUNS
 from whirr.hub import Bell
 from whirr.intake import LocalInbox
@@ -230,7 +230,10 @@ class LocalHub(Leasing):
             return self.database.listen()
         from whirr.store.doorbell import Doorbell
 
-        return Doorbell(self.queue / BELLS, worker)
+        try:
+            return Doorbell(self.queue / BELLS, worker)
+        except OSError as error:
+            raise not_written(self.queue / BELLS, error) from None
 
     def close(self) -> None:
         self.database.close()

@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from whirr.errors import UsageError
-from whirr.folder import QUEUE, cannot_write, make_root
+from whirr.errors import UsageError, not_written
+from whirr.folder import QUEUE, make_root
 from whirr.jsonio import read_document, write_atomic
 from whirr.store.database import Database, Transaction
 
@@ -66,11 +66,11 @@ def make_queue(root: Path) -> None:
     Raises:
         FolderError: it cannot be made.
     """
-    make_root(root)
+    make_root(root, not_written)
     try:
         (root / QUEUE).mkdir(mode=0o700, exist_ok=True)  # what is submitted may hold secrets
     except OSError as error:
-        raise cannot_write(root, error) from None
+        raise not_written(root, error) from None
 
 
 def _known(tx: Transaction) -> dict[str, Any] | None:
@@ -84,4 +84,4 @@ def _id_of(root: Path) -> str | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # none yet, or damaged: it can be adopted
         return None
     except OSError as error:
-        raise cannot_write(root, error) from None
+        raise not_written(root, error) from None

@@ -11,7 +11,7 @@ import os
 import stat
 from contextlib import suppress
 
-from whirr.errors import FolderError, NotFound, not_written
+from whirr.errors import FolderError, NotFound, folder_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,4 +102,4 @@ def _refused(path: str, error: OSError) -> NotFound | FolderError:
         errno.ENXIO,
     ):
         return NotFound(f"there is no file {path[:200]!r}", hint="whirr show RUN lists the files of a run")
-    return not_written(f"cannot open {path}: {error.strerror}", error, hint="make room or mend its permissions")
+    return folder_error(f"cannot open {path}: {error.strerror}", error)

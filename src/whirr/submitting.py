@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from whirr import jobrun
-from whirr.errors import CommitUnknown, FolderError, StoreError
+from whirr.errors import CommitUnknown, StoreError, not_written
 from whirr.model import Job, JobSpec, JobStatus
 from whirr.needs import Needs, no_such_job, only
 from whirr.store.database import Database, Row, Share, Transaction
@@ -70,7 +70,7 @@ class Submitter:
         try:
             os.mkdir(folder)
         except OSError as error:
-            raise FolderError(f"cannot write into {self._runs}: {error.strerror}", hint="make room") from None
+            raise not_written(self._runs, error) from None
         return folder
 
     def submit(self, submissions: Sequence[Submission]) -> list[Job | Exception]:

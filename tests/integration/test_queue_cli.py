@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,55 @@ class TestSubmit:
         answer = ask("submit", "--", "true", cwd=tmp_path, WHIRR_DIR=str(tmp_path / ".whirr"))
         assert (answer.code, answer.out) == (1, "")
         assert answer.err.startswith("error: cannot write")
+
+
+class TestWithoutPermission:
+    @pytest.fixture
+    def forbidden(self, place: Path) -> Iterator[Path]:
+        (place / ".whirr").chmod(0)
+        yield place
+        (place / ".whirr").chmod(0o755)
+
+    @pytest.mark.parametrize("words", [["status"], ["worker"], ["submit", "--", "true"], ["init"], ["logs", "1"]])
+    def test_a_folder_that_may_not_be_entered(self, forbidden: Path, words: list[str]) -> None:
+        for named in ([], ["--dir", str(forbidden)]):
+            command, *rest = words
+            answer = ask(command, *named, *rest, cwd=forbidden, bound=True)
+            assert (answer.code, answer.out) == (1, "")
+            assert "Permission denied\nhint: mend its permissions" in answer.err
+            assert "run" not in answer.err.replace(str(forbidden), "")
+
+    def test_doctor_tells_it(self, forbidden: Path) -> None:
+        answer = ask("doctor", "--json", cwd=forbidden, bound=True)
+        assert answer.code == 1
+        told = [finding["text"] for finding in answer.json() if finding["state"] == "problem"]
+        assert any(f"cannot look into {forbidden}/.whirr: Permission denied" in text for text in told)
+
+    @pytest.mark.parametrize("part", ["queue", "queue/bells"])
+    def test_a_worker_in_a_queue_that_cannot_be_written(self, place: Path, part: str) -> None:
+        folder = place / ".whirr" / part
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o555)
+        answer = ask("worker", "--drain", cwd=place, bound=True)
+        folder.chmod(0o755)
+        assert answer.code == 1
+        assert f"error: cannot write into {folder}: Permission denied\nhint: mend its permissions" in answer.err
+
+    def test_a_submission(self, place: Path) -> None:
+        runs = place / ".whirr" / "runs"
+        runs.chmod(0o555)
+        answer = ask("submit", "--", "true", cwd=place, bound=True)
+        runs.chmod(0o755)
+        assert (answer.code, answer.out) == (1, "")
+        assert answer.err.startswith(f"error: cannot write into {runs}: Permission denied\nhint: mend its permissions")
+
+    def test_a_place_where_no_folder_can_be_made(self, tmp_path: Path) -> None:
+        for words in (["init"], ["worker"], ["submit", "--", "true"]):
+            command, *rest = words
+            answer = ask(command, "--dir", "/proc/x", *rest, cwd=tmp_path)
+            assert (answer.code, answer.out) == (1, "")
+            assert "error: cannot write into /proc/x/.whirr: " in answer.err
+            assert "WHIRR_MODE" not in answer.err
 
 
 class TestSnapshotAndChanges:

@@ -10,9 +10,8 @@ from whirr.cli.common import Place, place_option
 from whirr.cli.queue import place_of, queue_of
 from whirr.cli.screen import clean, emit, note
 from whirr.config import Settings
-from whirr.connect import DATABASE
+from whirr.connect import has_queue
 from whirr.errors import UsageError
-from whirr.folder import QUEUE
 
 
 @click.command()
@@ -31,7 +30,7 @@ def command(place: Place, adopt: bool) -> None:
         )
     if adopt and settings.database_url is None:
         raise UsageError("a queue in SQLite lies in its folder", hint="--adopt is for a WHIRR_DATABASE_URL")
-    there = (place_of(place.folder) / QUEUE / DATABASE).exists()
+    there = has_queue(place_of(place.folder))
     ready = "the queue is there already" if there else "the queue is ready"
     with queue_of(place, make=True, adopt=adopt) as hub:
         emit(clean(os.fspath(hub.root)))

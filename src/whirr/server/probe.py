@@ -8,7 +8,7 @@ import secrets
 import time
 from pathlib import Path
 
-from whirr.errors import FolderError
+from whirr.errors import not_written
 
 PREFIX = ".probe-"
 NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
@@ -29,7 +29,7 @@ def make(root: Path) -> tuple[str, str]:
                 left.unlink(missing_ok=True)
         (root / name).write_text(content)
     except OSError as error:
-        raise FolderError(f"cannot write into {root}: {error.strerror}", hint="make room") from None
+        raise not_written(root, error) from None
     return name, content
 
 

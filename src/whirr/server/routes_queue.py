@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from whirr import jobrun, resubmission, wire
 from whirr.capture.redact import hide_arguments
-from whirr.errors import FolderError, TooLarge, UsageError
+from whirr.errors import TooLarge, UsageError, not_written
 from whirr.folder import PATCH, REQUIREMENTS
 from whirr.jsonio import write_plain
 from whirr.local import LocalHub
@@ -186,7 +186,7 @@ def _staged(hub: LocalHub, sent: dict[str, str]) -> FilePath:
             write_plain(staging / name, data)
     except OSError as error:
         jobrun.remove(staging)
-        raise FolderError(f"cannot write into {staging.parent}: {error.strerror}", hint="make room") from None
+        raise not_written(staging.parent, error) from None
     return staging
 
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from whirr import clock, process
-from whirr.errors import FolderError, Unreachable, WhirrError
+from whirr.errors import FolderError, Unreachable, WhirrError, not_written
 from whirr.executors.base import Executor, Handle, StopReason
 from whirr.gpuset import Gpu, busy
 from whirr.hub import Bell, Hub
@@ -151,10 +151,13 @@ class Worker:
 
         Raises:
             StoreError: the queue cannot be reached at the start.
-            FolderError: the folder of the queue was moved or deleted; what ran has ended by itself.
+            FolderError: the folder of the queue cannot be written, or was moved or deleted; then what ran has ended.
         """
-        lock = Held(worker_lock(self._queue, self.info.id))
-        attempt_lock(self._queue, 0, 0).parent.mkdir(exist_ok=True)
+        try:
+            lock = Held(worker_lock(self._queue, self.info.id))
+            attempt_lock(self._queue, 0, 0).parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise not_written(self._queue, error) from None
         try:
             self._hub.register(self.info)
             self._registered = True
