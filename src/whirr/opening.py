@@ -40,6 +40,13 @@ class Place:
         self.rank = rank
         self.launch = launch
 
+    def take_back(self) -> None:
+        """Delete the folder that was made for a run that cannot begin; a half-made run is none."""
+        if not self.adopted:
+            import shutil
+
+            shutil.rmtree(self.folder, ignore_errors=True)
+
 
 def open_place(settings: Settings, environ: Mapping[str, str], nth: int, patience: float = RANK_ZERO_WAIT) -> Place:
     """The place of a run that begins now; makes its folder.

@@ -86,7 +86,11 @@ class Run:
             return
         place = open_place(settings, os.environ, _session.next_number())
         self._run_id, self._folder = place.run_id, place.folder
-        self._metrics = None if place.rank else beginning.own_metrics(place.folder)
+        try:
+            self._metrics = None if place.rank else beginning.own_metrics(place.folder)
+        except FolderError:
+            place.take_back()
+            raise
         if self._metrics is None:
             self._become_further_writer(f"rank{place.rank}" if place.rank else f"p{os.getpid()}")
             _session.join(self)
@@ -96,6 +100,7 @@ class Run:
             start = beginning.write(place, settings, name, self._config, labels)
         except FolderError:
             self._metrics.close()
+            place.take_back()
             raise
         self._config, self._document, self._started = start.config, start.document, start.monotonic
         self._upkeep = Upkeep(

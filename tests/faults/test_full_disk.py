@@ -285,14 +285,19 @@ def test_a_full_disk_at_init_is_one_clear_error(tmp_path: Path) -> None:
     told = on_small_disk(
         tmp_path,
         """
+import pathlib
+pathlib.Path(".whirr/runs").mkdir(parents=True)
+pathlib.Path(".whirr/.gitignore").touch()
 fill()
 try:
     begin()
 except OSError as error:
-    print(json.dumps([type(error).__name__, str(error), error.hint]))
+    left = [str(path) for path in pathlib.Path(".").glob("**/runs/*")]
+    print(json.dumps([type(error).__name__, str(error), error.hint, left]))
 """,
     )
-    name, message, hint = told
+    name, message, hint, left = told
     assert name == "FolderError"
     assert "No space left" in message
     assert "WHIRR_DIR" in hint
+    assert left == []
