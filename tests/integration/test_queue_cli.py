@@ -444,6 +444,19 @@ class TestStatus:
         assert [row.split("  ")[1].strip() for row in rows] == ["true", "given name", "own name"]
 
 
+def test_runs_and_show_tell_the_command_of_a_program_that_tracks_nothing(place: Path) -> None:
+    submit(place, "--", "sh", "-c", "echo one")
+    submit(place, "--name", "named", "--", "true")
+    drain(place)
+    listed = ask("runs", cwd=place).out
+    assert "sh -c 'echo one'" in listed
+    assert "named" in listed
+    assert "true" not in listed
+    shown = ask("show", "job-1", cwd=place).out
+    assert "command   sh -c 'echo one'\n" in shown
+    assert f"in        {place}\n" in shown
+
+
 class TestPriority:
     def test_queued_jobs_get_another_place(self, place: Path) -> None:
         first, second, third = (submit(place, "--", "true") for _ in range(3))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -118,6 +119,13 @@ def status_words(run: RunView, mark: str = "") -> str:
         message = f"{cause.get('type')}: {message}" if message else str(cause.get("type"))
     words = clean(BRIEF.get(kind) or message or kind)
     return words + mark if words.startswith(run.status) else f"{word}: {words}"
+
+
+def submitted_command(meta: Mapping[str, Any]) -> str:
+    """The command with which a job was submitted, on one line; empty where the run is no job's."""
+    job = meta.get("job")
+    command = job.get("command") if isinstance(job, dict) else None
+    return clean(shlex.join(map(str, command))) if isinstance(command, list) else ""
 
 
 def age(stamp: Any, now: float) -> str:

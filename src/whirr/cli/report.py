@@ -11,7 +11,7 @@ from typing import Any
 
 from whirr.catalog import Curve, FileEntry, RunDetail, RunView
 from whirr.cli.chart import plot, sparkline, wants_log
-from whirr.cli.common import age, duration, status_words
+from whirr.cli.common import age, duration, status_words, submitted_command
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, exact, number, short, size
 from whirr.cli.table import Cell, Column, cut, render
 from whirr.errors import NotFound
@@ -80,7 +80,7 @@ def _facts(found: RunDetail) -> Iterator[tuple[str, str]]:
     if meta.get("job_id") is not None:
         yield "job", short(meta["job_id"])
         yield from _job(found)
-    yield from _place(meta.get("environment"))
+    yield from _place(meta)
     yield from _git(meta.get("git_info"))
     yield from _machine(found.system)
     yield "folder", clean(run.path)
@@ -99,12 +99,17 @@ def _job(found: RunDetail) -> Iterator[tuple[str, str]]:
         yield "changed", clean(named + more if named else f"not known: {unknown}") + "  (since the submission)"
 
 
-def _place(environment: Any) -> Iterator[tuple[str, str]]:
+def _place(meta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where it ran; of a job whose program recorded nothing of that, what the queue was told."""
+    environment = meta.get("environment")
     if not isinstance(environment, dict):
-        return
+        environment = {}
     command = environment.get("command")
     if isinstance(command, list):
         yield "command", clean(shlex.join(map(str, command)))
+    elif submitted := submitted_command(meta):
+        yield "command", submitted
+        yield "in", clean(str(meta["job"].get("workdir")))
     where = [environment.get("user"), environment.get("host")]
     host = "@".join(str(part) for part in where if part)
     python = f"Python {environment['python']}" if environment.get("python") else ""

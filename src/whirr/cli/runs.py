@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from whirr.catalog import STATUSES, RunPage, RunQuery, RunView
-from whirr.cli.common import Place, age, duration, json_option, place_option, print_json, runs_of, status_words
+from whirr.cli.common import (
+    Place,
+    age,
+    duration,
+    json_option,
+    place_option,
+    print_json,
+    runs_of,
+    status_words,
+    submitted_command,
+)
 from whirr.cli.filtering import joined
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, emit, exact, note, screen_of, short
 from whirr.cli.table import WIDEST, Cell, Column, draw, fit
@@ -184,6 +194,10 @@ def _field(key: str, page: RunPage, screen: Screen, damaged: set[str]) -> Column
     texts = [FIELDS[key](run) for run in runs]
     style = "bold" if key == "name" else ""
     cells = [Cell("" if text is None else clean(str(text)), style) for text in texts]
+    if key == "name":  # as in whirr status
+        cells = [
+            cell if cell.text else Cell(submitted_command(run.record)) for cell, run in zip(cells, runs, strict=True)
+        ]
     return Column(key, cells, least=CUT.get(key, 0))
 
 
