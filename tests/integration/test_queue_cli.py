@@ -227,6 +227,12 @@ class TestWithoutPermission:
             assert "error: cannot write into /proc/x/.whirr: " in answer.err
             assert "WHIRR_MODE" not in answer.err
 
+    @pytest.mark.parametrize("drain", [["--drain"], ["--idle-timeout", "0"]])
+    def test_a_worker_that_makes_a_queue_says_so(self, tmp_path: Path, drain: list[str]) -> None:
+        root = tmp_path / "typo" / ".whirr"
+        assert f"works on {root}, a new, empty queue, with" in ask("worker", "--dir", "typo", *drain, cwd=tmp_path).err
+        assert f"works on {root} with" in ask("worker", "--dir", "typo", *drain, cwd=tmp_path).err
+
 
 class TestSnapshotAndChanges:
     @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 
 from whirr.cli.common import Place, place_option
-from whirr.cli.queue import Duration, queue_of
+from whirr.cli.queue import Duration, place_of, queue_of
 from whirr.cli.screen import clean, screen_of, tell
 from whirr.config import Settings
-from whirr.connect import reach
+from whirr.connect import has_queue, reach
 from whirr.errors import UsageError
 from whirr.executors.process import ProcessExecutor
 from whirr.folder import QUEUE
@@ -100,8 +100,10 @@ def command(
     if url is not None:
         _for_server(url, settings, options, data_dir, say)
         return
+    new = not settings.database_url and not has_queue(place_of(place.folder))
     with queue_of(place, make=True) as hub:
-        say(f"{options.name} works on {hub.root} with {_means(options)}; Ctrl-C: finish what runs and end")
+        what = f"{hub.root}, a new, empty queue," if new else str(hub.root)
+        say(f"{options.name} works on {what} with {_means(options)}; Ctrl-C: finish what runs and end")
         _work(hub, options, hub.root / QUEUE, say, None)
 
 
