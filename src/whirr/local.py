@@ -169,7 +169,7 @@ class LocalHub(Leasing):
             if not tx.run("retry_job", id=job_id):
                 raise IllegalTransition(
                     f"job {job_id} is {job.status}: only a failed or cancelled job is queued again",
-                    hint="submit a completed job anew" if job.status is JobStatus.COMPLETED else None,
+                    hint=f"whirr again {job_id} submits it once more" if job.status is JobStatus.COMPLETED else None,
                 )
             job = self._needs.look(tx, job_id)
             if job.status is JobStatus.QUEUED:

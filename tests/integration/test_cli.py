@@ -100,6 +100,7 @@ class TestProgram:
             (["nope"], "no such command 'nope'"),
             (["runs", "--nope"], "no such option"),
             (["runs", "--limit", "-1"], "invalid value for '--limit'"),
+            (["runs", "--limit", "x"], "invalid value for '--limit': 'x' is not a whole number"),
             (["runs", "--where", "lr"], "'lr' is not a condition"),
             (["runs", "--where", "lr~["], "'[' is not a regular expression"),
             (["runs", "--where", "loss<"], "'loss<' has no value"),

@@ -58,6 +58,8 @@ def test_what_cannot_be_understood(say: Say) -> None:
         answer = say(*words)
         assert (answer.code, answer.out) == (code, ""), words
         assert "hint:" in answer.err
+    assert say("tag", "r01", "+").err == "error: '+' names no tag\nhint: whirr tag r01 +TAG\n"
+    assert say("tag", "r01", "good").err == "error: 'good' says neither + nor -\nhint: whirr tag r01 +good\n"
 
 
 def test_notes_from_standard_input(tmp_path: Path) -> None:

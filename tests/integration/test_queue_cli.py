@@ -119,9 +119,17 @@ class TestSubmit:
     def test_a_program_that_is_not_here_is_queued_with_a_warning(self, place: Path) -> None:
         answer = ask("submit", "--", "no-such-program", cwd=place)
         assert (answer.code, answer.out) == (0, "job 1  job-1  queued\n")
-        assert "no-such-program" in answer.err
+        assert "there is no program no-such-program on the PATH of the submission" in answer.err
         drain(place)
         assert job(place, 1)["cause"]["kind"] == "command-not-found"
+
+    def test_a_file_that_is_not_executable_is_queued_with_a_warning(self, place: Path) -> None:
+        program(place / "a run.sh", "true")
+        answer = ask("submit", "--", "./a run.sh", cwd=place)
+        assert (answer.code, answer.out) == (0, "job 1  job-1  queued\n")
+        assert answer.err.startswith("./a run.sh is not executable: chmod +x './a run.sh'\n")
+        answer = ask("submit", "--", "./missing.sh", cwd=place)
+        assert answer.err.startswith("there is no program ./missing.sh\n")
 
     @pytest.mark.parametrize(
         ("words", "problem"),
@@ -628,7 +636,7 @@ class TestCancelAndRetry:
         assert "job 1 is queued" in answer.err
         assert "no job has failed" in ask("retry", "--failed", cwd=place).err
         drain(place)
-        assert "submit a completed job anew" in ask("retry", "1", cwd=place).err
+        assert "whirr again 1 submits it once more" in ask("retry", "1", cwd=place).err
 
     def test_retry_without_what_it_needs(self, place: Path) -> None:
         submit(place, "--", "false")

@@ -92,6 +92,16 @@ class TestOnATerminal:
 
 
 class TestElsewhere:
+    def test_what_shows_the_rest_is_told(self, place: Path) -> None:
+        for _ in range(12):
+            submit(place, "--", "true")
+        process = start([*WHIRR, "watch"], place)
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert next(line for line in lines if "more queued" in line) == "and 3 more queued (whirr status --all)\n"
+        process.terminate()
+        process.communicate(timeout=60)
+
     def test_each_change_is_printed_once(self, place: Path) -> None:
         process = start([*WHIRR, "watch", "--interval", "0.1"], place)
         assert process.stdout is not None

@@ -126,6 +126,7 @@ def _code(error: WhirrError) -> int:
 def _misused(error: click.ClickException) -> int:
     """Say what the parser of the command line did not understand."""
     text = error.format_message().replace("\n\t", " ").rstrip(".")
+    text = text.replace(" is not a valid integer range", " is not a whole number")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "whirr"
     complain(text[:1].lower() + text[1:], f"see {path} --help")

@@ -27,16 +27,17 @@ TOLD = (JobStatus.RUNNING, JobStatus.CANCELLING, JobStatus.QUEUED, JobStatus.FAI
 GpuName = Callable[[str], str]
 
 
-def board(hub: Hub, view: Overview, screen: Screen, gpu_name: GpuName) -> list[str]:
+def board(hub: Hub, view: Overview, screen: Screen, gpu_name: GpuName, rest: str = "--all") -> list[str]:
     """The lines about a queue: what runs, what waits, what has ended, which workers are missing.
 
     Args:
         gpu_name: gives the short name of a GPU by its UUID.
+        rest: what shows the jobs for which there is no room.
     """
     parts = [
         _running(hub, view.running, screen, gpu_name),
-        _queued(hub, view, screen),
-        _ended(hub, view, screen),
+        _queued(hub, view, screen, rest),
+        _ended(hub, view, screen, rest),
         _troubles(view.fleet, screen),
     ]
     lines: list[str] = []
@@ -132,7 +133,7 @@ def _worker(seen: Seen | None) -> Cell:
     return Cell(f"{clean(seen.worker.name)} ({seen.health})", "red")
 
 
-def _queued(hub: Hub, view: Overview, screen: Screen) -> list[str]:
+def _queued(hub: Hub, view: Overview, screen: Screen, rest: str) -> list[str]:
     jobs = [job for job, _ in view.queued]
     priorities = [Cell(str(job.spec.priority or "")) for job in jobs]
     lines = _table(
@@ -143,10 +144,10 @@ def _queued(hub: Hub, view: Overview, screen: Screen) -> list[str]:
         Column("waiting", [Cell(_age(job.submitted_at, view.now), "dim") for job in jobs], right=True, rank=3),
         Column("why", [Cell(why) for _, why in view.queued], least=16, rank=1, most=60),
     )
-    return _more(lines, view.counts.get(JobStatus.QUEUED, 0) - len(jobs), "queued", screen)
+    return _more(lines, view.counts.get(JobStatus.QUEUED, 0) - len(jobs), f"queued ({rest})", screen)
 
 
-def _ended(hub: Hub, view: Overview, screen: Screen) -> list[str]:
+def _ended(hub: Hub, view: Overview, screen: Screen, rest: str) -> list[str]:
     jobs = list(view.ended)
     causes = [Cell(why_ended(hub, job), STATUS_STYLES[job.status]) for job in jobs]
     lines = _table(
@@ -158,7 +159,7 @@ def _ended(hub: Hub, view: Overview, screen: Screen) -> list[str]:
         Column("cause", causes, least=16, rank=1, most=80),
     )
     ended = sum(count for status, count in view.counts.items() if status.terminal)
-    return _more(lines, ended - len(jobs), "ended", screen)
+    return _more(lines, ended - len(jobs), f"ended ({rest})", screen)
 
 
 def _heads(hub: Hub, jobs: list[Job]) -> list[Column]:
@@ -178,7 +179,7 @@ def _table(screen: Screen, *columns: Column) -> list[str]:
 
 
 def _more(lines: list[str], count: int, what: str, screen: Screen) -> list[str]:
-    return [*lines, screen.paint(f"and {count} more {what} (--all)", "dim")] if lines and count > 0 else lines
+    return [*lines, screen.paint(f"and {count} more {what}", "dim")] if lines and count > 0 else lines
 
 
 def _age(stamp: str | None, now: float, suffix: str = "") -> str:

@@ -20,10 +20,10 @@ def command(run: str, changes: tuple[str, ...], place: Place, json: bool) -> Non
     RUN is an id, its beginning or its last part, an exact name, or - for the latest run.
     """
     for change in changes:
-        if change[:1] not in ("+", "-") or len(change) == 1:
-            raise UsageError(
-                f"{change!r} says neither + nor -", hint=f"whirr tag {run} +{change.lstrip('+-') or 'TAG'}"
-            )
+        if change in ("+", "-"):
+            raise UsageError(f"{change!r} names no tag", hint=f"whirr tag {run} {change}TAG")
+        if change[:1] not in ("+", "-"):
+            raise UsageError(f"{change!r} says neither + nor -", hint=f"whirr tag {run} +{change or 'TAG'}")
     wanted = {sign: [change[1:] for change in changes if change[0] == sign] for sign in "+-"}
     with runs_of(place) as runs:
         run_id = runs.find(run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,7 +128,7 @@ def record(
     notes: list[str] = []
     executable = find_program(argv[0], workdir, environ)
     if executable is None:
-        notes.append(f"there is no program {argv[0]} on the PATH of the submission")
+        notes.append(_no_program(argv[0], workdir))
 
     def files() -> Tree | None:
         try:
@@ -178,6 +179,14 @@ def find_program(name: str, workdir: Path, environ: Mapping[str, str]) -> str | 
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     return None
+
+
+def _no_program(name: str, workdir: Path) -> str:
+    if "/" not in name:
+        return f"there is no program {name} on the PATH of the submission"
+    if os.path.isfile(os.path.join(workdir, name)):
+        return f"{name} is not executable: chmod +x {shlex.quote(name)}"
+    return f"there is no program {name}"
 
 
 def _environment(
