@@ -410,7 +410,7 @@ def _after_crash(job: Job, outcome: Outcome) -> Decision:
     crashes = job.crashes + 1
     if crashes < CRASHES_ALLOWED:
         return Decision(_S.QUEUED, "lost", outcome.cause, job.failures, crashes)
-    message = f"set aside: {crashes} workers were lost while it ran"
+    message = f"set aside: {crashes} attempts were lost with their worker or supervisor"
     return Decision(_S.FAILED, "lost", Cause(CauseKind.WORKER_LOST, message), job.failures, crashes)
 
 

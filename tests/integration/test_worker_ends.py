@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -120,9 +121,12 @@ def test_a_job_that_kills_its_workers_is_set_aside(tmp_path: Path) -> None:
         queue.worker("--drain").ends()
         found = queue.job(job)
         assert (found.status, found.cause.kind) == (JobStatus.FAILED, CauseKind.WORKER_LOST)
-        assert found.cause.message == "set aside: 3 workers were lost while it ran"
+        assert found.cause.message == "set aside: 3 attempts were lost with their worker or supervisor"
         assert queue.outcomes(job) == ["lost"] * 3
         assert queue.meta(job)["cause"]["message"] == found.cause.message
+        told = whirr(queue, "status", str(job)).stdout
+        assert re.search(r"^lost +3 attempts$", told, re.MULTILINE), told
+        assert "asks for" not in told
         assert queue.job(other).status is JobStatus.COMPLETED
 
 

@@ -111,7 +111,7 @@ def test_lost_workers_are_counted_apart_from_failures() -> None:
     last = running(failures=2, retries=9, crashes=CRASHES_ALLOWED - 1)
     assert what_becomes(last, ended) == (JobStatus.FAILED, "lost", 2, CRASHES_ALLOWED, 0)
     assert decide(last, ended).cause == Cause(
-        CauseKind.WORKER_LOST, f"set aside: {CRASHES_ALLOWED} workers were lost while it ran"
+        CauseKind.WORKER_LOST, f"set aside: {CRASHES_ALLOWED} attempts were lost with their worker or supervisor"
     )
 
 

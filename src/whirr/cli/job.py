@@ -122,11 +122,13 @@ def _limits(job: Job) -> Iterator[tuple[str, str]]:
         f"{spec.gpus} GPU{'s' * (spec.gpus != 1)}" if spec.gpus is not None else "",
         f"time limit {clock.format_duration(spec.timeout_s)}" if spec.timeout_s is not None else "",
         f"{spec.retries} {'retries' if spec.retries > 1 else 'retry'}" if spec.retries else "",
-        f"failed {job.failures} time{'s' * (job.failures > 1)}" if job.failures and spec.retries else "",
-        f"{job.crashes} worker{'s' * (job.crashes != 1)} lost" if job.crashes else "",
     ]
     if any(words):
         yield "asks for", ", ".join(filter(None, words))
+    if job.failures and spec.retries:
+        yield "failed", f"{job.failures} time{'s' * (job.failures > 1)}"
+    if job.crashes:  # with their worker or supervisor
+        yield "lost", f"{job.crashes} attempt{'s' * (job.crashes > 1)}"
 
 
 def _times(hub: Hub, job: Job) -> Iterator[tuple[str, str]]:
