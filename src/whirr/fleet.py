@@ -65,7 +65,12 @@ class Fleet(NamedTuple):
     @property
     def living(self) -> list[Seen]:
         """The workers that may take a job."""
-        return [seen for seen in self.workers if seen.health is Health.ALIVE]
+        return [seen for seen in self.workers if seen.health is Health.ALIVE and not seen.worker.finishing]
+
+    @property
+    def finishing(self) -> list[Seen]:
+        """The workers that live and take no more jobs."""
+        return [seen for seen in self.workers if seen.health is Health.ALIVE and seen.worker.finishing]
 
     @property
     def shown(self) -> list[Seen]:
@@ -109,7 +114,7 @@ def look(hub: Hub) -> Fleet:
 
 def is_worked_on(hub: Hub) -> bool:
     """Whether some worker may take a job now."""
-    return any(_health(sighting) is Health.ALIVE for sighting in hub.sightings())
+    return any(_health(seen) is Health.ALIVE and not seen.worker.finishing for seen in hub.sightings())
 
 
 def _health(sighting: Sighting) -> Health:

@@ -309,6 +309,7 @@ class WorkerInfo(NamedTuple):
         gpus: the GPUs it gives out, by UUID, in PCI order.
         lease_s: seconds for which a lease holds without a renewal; None: as long as the worker's lock is held.
         remote: it works through a server, which alone says when its leases have run out.
+        finishing: it was told to take no more jobs.
     """
 
     id: str
@@ -320,6 +321,7 @@ class WorkerInfo(NamedTuple):
     started_at: str
     seen_at: str
     remote: bool = False
+    finishing: bool = False
 
     @property
     def host(self) -> str:

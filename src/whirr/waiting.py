@@ -51,7 +51,7 @@ class Reasons:
         if job.blocked:
             return self._needs(job)
         if not self._fleet.living:
-            return "no worker is running"
+            return "no worker takes more jobs" if self._fleet.finishing else "no worker is running"
         if (job.spec.gpus or 0) > self._widest:
             has = f"at most {self._widest}" if self._widest else "none"
             return f"needs {_gpus(job.spec.gpus or 0)}; the workers have {has}"

@@ -132,6 +132,13 @@ def test_order_is_priority_then_age(hub: Hub) -> None:
     assert [claimed(hub, by).job.id for _ in range(5)] == [2, 4, 1, 3, 5]
 
 
+def test_a_worker_says_that_it_takes_no_more_jobs(hub: Hub) -> None:
+    by = registered(hub)
+    assert [one.finishing for one in hub.workers()] == [False]
+    hub.register(by._replace(finishing=True))
+    assert [(one.id, one.finishing) for one in hub.workers()] == [(by.id, True)]
+
+
 def test_what_ended_last_comes_first(hub: Hub) -> None:
     by = registered(hub)
     for _ in range(4):

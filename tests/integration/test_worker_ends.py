@@ -12,6 +12,7 @@ from helpers import wait_until
 from queues import a_queue, whirr
 
 from whirr.executors.supervisor import lookup
+from whirr.fleet import is_worked_on, look
 from whirr.model import CauseKind, JobStatus
 
 
@@ -43,6 +44,11 @@ def test_ctrl_c_once_finishes_what_runs(tmp_path: Path) -> None:
         queue.tells("ready", job)
         worker.signal(signal.SIGINT)
         worker.says("taking no more jobs; 1 job to finish")
+        wait_until(lambda: look(queue.hub).living == [], 60)
+        told = whirr(queue, "status").stdout
+        assert "no worker takes more jobs" in told
+        assert "1 worker finishing, no other is running: whirr worker" in told
+        assert not is_worked_on(queue.hub)
         queue.let("go")
         worker.ends()
         assert queue.outcomes(job) == ["completed"]

@@ -59,15 +59,17 @@ def summary(view: Overview, screen: Screen) -> list[str]:
 
 
 def fleet_words(fleet: Fleet) -> str:
-    """How many workers there are and what of them is free: ``2 workers, 1 of 4 GPUs idle``."""
-    living = len(fleet.living)
+    """How many workers there are and what of them is free: ``2 workers, 1 of 4 GPUs idle, 1 more finishing``."""
+    living, finishing = len(fleet.living), len(fleet.finishing)
     if not living:
-        return "no worker is running: whirr worker"
+        last = f"{finishing} worker{'s' * (finishing > 1)} finishing, no other"
+        return f"{last if finishing else 'no worker'} is running: whirr worker"
     idle, there = fleet.idle_gpus()
     what = "GPU"
     if not there:
         (idle, there), what = fleet.idle_slots(), "slot"
-    return f"{living} worker{'s' * (living > 1)}, {idle} of {there} {what}{'s' * (there > 1)} idle"
+    more = f", {finishing} more finishing" if finishing else ""
+    return f"{living} worker{'s' * (living > 1)}, {idle} of {there} {what}{'s' * (there > 1)} idle{more}"
 
 
 def progress_words(progress: Progress, screen: Screen) -> str:
@@ -129,7 +131,7 @@ def _worker(seen: Seen | None) -> Cell:
     if seen is None:
         return Cell("")
     if seen.health is Health.ALIVE:
-        return Cell(clean(seen.worker.name))
+        return Cell(clean(seen.worker.name) + (" (finishing)" if seen.worker.finishing else ""))
     return Cell(f"{clean(seen.worker.name)} ({seen.health})", "red")
 
 

@@ -76,7 +76,9 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
     """Whether workers and the jobs they hold are alive."""
     queued = hub.counts().get(JobStatus.QUEUED, 0)
     if not fleet.living:
-        text = "none is running" + (f", and {queued} job{'s wait' if queued > 1 else ' waits'}" if queued else "")
+        text = ("none takes more jobs" if fleet.finishing else "none is running") + (
+            f", and {queued} job{'s wait' if queued > 1 else ' waits'}" if queued else ""
+        )
         yield remark("workers", text, "whirr worker starts one")
     gone = [seen.worker.id for seen in fleet.workers if seen.long_gone and not _is_here(hub, seen)]
     if gone:
@@ -90,7 +92,7 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
         about = f"{seen.worker.name} on {seen.worker.host}, pid {seen.worker.process.get('pid')}"
         jobs = f"holds job {', '.join(str(job.id) for job in seen.jobs)}" if seen.jobs else "idle"
         if seen.health is Health.ALIVE:
-            yield ok("workers", f"{about}: alive, {jobs}")
+            yield ok("workers", f"{about}: alive, {jobs}" + (", finishing" if seen.worker.finishing else ""))
         elif seen.health is Health.DEAD:
             advice = "any worker of this machine, or whirr doctor --fix, ends what it left and queues its jobs again"
             mend = None if hub.locks is None else partial(_reap, hub, hub.locks)

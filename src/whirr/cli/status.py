@@ -79,6 +79,7 @@ def _document(hub: Hub, view: Overview) -> dict[str, Any]:
                 "name": seen.worker.name,
                 "host": seen.worker.host,
                 "health": str(seen.health),
+                "finishing": seen.worker.finishing,
                 "slots": seen.worker.slots,
                 "gpus": list(seen.worker.gpus),
                 "gpus_in_use": sorted(seen.gpus_in_use),

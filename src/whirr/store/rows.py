@@ -112,6 +112,7 @@ def worker_row(worker: WorkerInfo) -> dict[str, Any]:
         "gpus": list_text(worker.gpus),
         "lease_s": worker.lease_s,
         "remote": int(worker.remote),
+        "finishing": int(worker.finishing),
         "started_at": worker.started_at,
     }
 
@@ -128,6 +129,7 @@ def worker_of(row: Row) -> WorkerInfo:
         started_at=row["started_at"],
         seen_at=row["seen_at"],
         remote=bool(row["remote"]),
+        finishing=bool(row["finishing"]),
     )
 
 

@@ -205,6 +205,11 @@ class Worker:
                     bell.drain()
                 self._look = True
         signals.drain(finish=self._finish_soon, stop=self._stop)
+        with self._tolerant("telling that it takes no more jobs"):
+            if self._mode is Mode.FINISHING and self._jobs.count and not self.info.finishing:
+                finishing = self.info._replace(finishing=True)
+                self._hub.register(finishing)
+                self.info = finishing
         self._look |= self._is_due("look", self._hub.look_every_s)
         self._look_after_jobs()
         if self._away:

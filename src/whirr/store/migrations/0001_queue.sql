@@ -29,6 +29,7 @@ CREATE TABLE workers (
     gpus TEXT NOT NULL,
     lease_s {real},
     remote INTEGER NOT NULL,
+    finishing INTEGER NOT NULL DEFAULT 0,
     started_at TEXT NOT NULL,
     seen_at TEXT NOT NULL
 );

@@ -1,7 +1,7 @@
 -- name: insert_worker
-INSERT INTO workers (id, name, process, slots, gpus, lease_s, remote, started_at, seen_at)
-VALUES (:id, :name, :process, :slots, :gpus, :lease_s, :remote, :started_at, :seen_at)
-ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at;
+INSERT INTO workers (id, name, process, slots, gpus, lease_s, remote, finishing, started_at, seen_at)
+VALUES (:id, :name, :process, :slots, :gpus, :lease_s, :remote, :finishing, :started_at, :seen_at)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, finishing = excluded.finishing;
 
 -- name: workers
 SELECT * FROM workers ORDER BY started_at, id;
