@@ -65,6 +65,12 @@ def test_what_cannot_be_understood(say: Say) -> None:
 def test_notes_from_standard_input(tmp_path: Path) -> None:
     write_run(tmp_path / ".whirr", "r01")
     subprocess.run([*WHIRR, "note", "r01", "-"], input="one\ntwo\n", text=True, cwd=tmp_path, check=True)
+    for words in ("-",), ("--append", "-"):
+        failed = subprocess.run(
+            [*WHIRR, "note", "r01", *words], input="\n", text=True, cwd=tmp_path, capture_output=True
+        )
+        assert failed.returncode == 2
+        assert failed.stderr.startswith("error: standard input is empty: the notes stay as they are\nhint: ")
     assert ask("note", "r01", cwd=tmp_path).out == "one\ntwo\n"
 
 

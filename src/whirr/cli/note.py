@@ -26,7 +26,7 @@ def command(run: str, text: str | None, append: bool, place: Place, json: bool) 
         raise UsageError("--append needs a text", hint="whirr note RUN --append 'looks good'")
     with runs_of(place) as runs:
         run_id = runs.find(run)
-        wanted = sys.stdin.read().rstrip("\n") if text == "-" else text
+        wanted = _read() if text == "-" else text
         found = runs.annotate(run_id)
         if wanted is not None:
             joined = "\n".join(filter(None, (found.notes, wanted))) if append else wanted
@@ -39,3 +39,11 @@ def command(run: str, text: str | None, append: bool, place: Place, json: bool) 
         note(f"there are no notes on {run_id}")
     else:
         note(f"noted on {run_id}" if found.notes else f"the notes on {run_id} are removed")
+
+
+def _read() -> str:
+    """What standard input says; a pipe that failed says nothing, and must not remove what is there."""
+    text = sys.stdin.read().rstrip("\n")
+    if not text:
+        raise UsageError("standard input is empty: the notes stay as they are", hint="whirr note RUN '' removes them")
+    return text
