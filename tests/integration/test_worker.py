@@ -331,6 +331,14 @@ def test_the_run_folder_is_deleted_while_the_job_runs(tmp_path: Path) -> None:
         assert "Traceback" not in worker.said()
 
 
+def test_a_long_name_is_cut_in_what_a_worker_says(tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        number = queue.submit("true", name="night " * 1000)
+        said = queue.worker("--drain").ends()
+        assert f"job {number} (night night " in said
+        assert max(map(len, said.splitlines())) < 300
+
+
 def test_the_run_folder_of_a_waiting_job_is_deleted(tmp_path: Path) -> None:
     with a_queue(tmp_path) as queue:
         number = queue.submit("echo", "here", config={"lr": 0.1})

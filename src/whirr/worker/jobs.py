@@ -29,6 +29,9 @@ GRACE_SHARE = 1 / 3
 MARGIN_SHARE, LEAST_MARGIN_S = 0.1, 0.5
 """Of a lease: what stays free between the end of the processes and the end of the lease."""
 
+NAME_MOST = 80
+"""Characters of a job's name in what a worker says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Active:
@@ -270,7 +273,9 @@ def _key(claim: Claim) -> Key:
 
 
 def _name(job: Job) -> str:
-    return f"job {job.id}" + (f" ({job.spec.name})" if job.spec.name else "")
+    name = job.spec.name or ""
+    short = name if len(name) <= NAME_MOST else f"{name[: NAME_MOST - 1]}…"
+    return f"job {job.id}" + (f" ({short})" if short else "")
 
 
 def _attempt(job: Job) -> str:
