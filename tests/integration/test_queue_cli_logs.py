@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import outputs, program, start
+from helpers import outputs, program, start, wait_until
 from queue_cli import PYTHON, WHIRR, ask, drain, reaches, submit, worker
 
 
@@ -89,6 +90,17 @@ class TestPrint:
             done = subprocess.run([*WHIRR, "logs", "1"], cwd=place, stdout=full, stderr=subprocess.PIPE, timeout=60)
         assert done.returncode == 1
         assert done.stderr.startswith(b"error: cannot write the output")
+
+    def test_the_folder_of_a_running_job_is_gone(self, tmp_path: Path) -> None:
+        number = submit(tmp_path, "--grace", "0", "--", "sleep", "1000")
+        with worker(tmp_path):
+            reaches(tmp_path, number, "running")
+            folder = tmp_path / ".whirr" / "runs" / f"job-{number}"
+            wait_until((folder / "output.log").exists, 60)
+            shutil.rmtree(folder)
+            answer = ask("logs", str(number), cwd=tmp_path)
+            assert (answer.code, answer.out) == (3, "")
+            assert answer.err.startswith(f"error: the folder of job {number} is gone, and its output with it: ")
 
 
 class TestFollow:

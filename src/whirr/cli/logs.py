@@ -14,7 +14,7 @@ from whirr.cli.common import Place, duration, place_option
 from whirr.cli.queue import JobNumber, queue_of, why_ended
 from whirr.cli.screen import clean, emit_bytes, note
 from whirr.errors import NotFound, Unreachable
-from whirr.folder import ATTEMPTS, OUTPUT
+from whirr.folder import ATTEMPTS, META, OUTPUT
 from whirr.hub import Hub
 from whirr.model import Job, JobStatus
 from whirr.waiting import why
@@ -59,12 +59,23 @@ def _print(hub: Hub, job: Job, attempt: int, tail: int | None) -> None:
             raise NotFound(
                 f"there is no output of attempt {attempt} at job {job.id}", hint=f"look into {hub.run_dir(job.id)}"
             )
+        _see_its_folder(hub, job)
         note(f"job {job.id} has written nothing yet: {_state(hub, job)}")
         return
     with closing(file):
         if tail is not None:
             file.seek(tail_start(file, tail))
         copy(file)
+
+
+def _see_its_folder(hub: Hub, job: Job) -> None:
+    try:
+        hub.runs.read(job.run_id, META)
+    except NotFound:
+        raise NotFound(
+            f"the folder of job {job.id} is gone, and its output with it: {_state(hub, job)}",
+            hint=f"was {hub.run_dir(job.id)} moved or deleted?",
+        ) from None
 
 
 def _state(hub: Hub, job: Job) -> str:
