@@ -400,7 +400,8 @@ class TestStatus:
         answer = ask("status", "--limit", "2", cwd=place).out
         assert "and 2 more queued (--all)" in answer
         assert answer.count("no worker is running\n") == 2
-        assert "more queued" not in ask("status", "--all", cwd=place).out
+        for words in ["--all"], ["--limit", "0"]:
+            assert ask("status", *words, cwd=place).out.count("no worker is running\n") == 4
 
     def test_hostile_names(self, place: Path) -> None:
         number = submit(place, "--name", "\033[31mred\nline", "--tag", "\033[0m", "--", "echo", "\033[2J")

@@ -20,11 +20,11 @@ USUAL_LIMIT = 10
 @click.option("--all", "everything", is_flag=True, help="Show all queued and ended jobs.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=USUAL_LIMIT,
     show_default=True,
     metavar="N",
-    help="Show so many queued and so many ended jobs at most.",
+    help="Show so many queued and so many ended jobs at most; 0: all.",
 )
 @place_option
 @json_option
