@@ -74,6 +74,13 @@ def test_a_damaged_database(place: Path, content: bytes | None) -> None:
     assert "1 problem found" in answer.out
 
 
+def test_damaged_runs(place: Path) -> None:
+    assert about(findings(place), "runs") == ["ok: the documents of 1 run can be read"]
+    submit(place, "--", "true")
+    (place / ".whirr" / "runs" / "job-2" / "meta.json").write_text("{")
+    assert about(findings(place, code=1), "runs") == ["problem: 1 of 2 have damaged or missing files, such as job-2"]
+
+
 def test_a_dead_worker(place: Path) -> None:
     number = submit(place, "--priority", "1", "--", "sleep", "1000")
     with worker(place, "--name", "smith") as process:

@@ -18,6 +18,7 @@ from whirr.executors.sweep import clear, find_all
 from whirr.fleet import Fleet, Health, Seen
 from whirr.folder import CODE, OUTPUT, QUEUE, RUNS
 from whirr.hub import Hub
+from whirr.index import RunIndex
 from whirr.local import LocalHub
 from whirr.locks import WORKERS, attempt_lock, is_dead, is_held
 from whirr.model import JobStatus
@@ -145,6 +146,17 @@ def _catch_up(hub: LocalHub, behind: list[int]) -> str:
     if troubles:
         raise troubles[0]
     return "brought up to date"
+
+
+def runs(root: Path) -> Iterator[Finding]:
+    """Whether the documents of the runs can be read; their metrics are not looked at."""
+    entries = RunIndex(root).runs()
+    damaged = [entry.id for entry in entries if entry.record["problems"]]
+    if damaged:
+        text = f"{len(damaged)} of {len(entries)} have damaged or missing files, such as {damaged[0]}"
+        yield problem("runs", text, f"whirr show {damaged[0]} tells which")
+    elif entries:
+        yield ok("runs", f"the documents of {len(entries)} run{'s' * (len(entries) > 1)} can be read")
 
 
 def left_behind(hub: Hub, fleet: Fleet) -> Iterator[Finding]:

@@ -48,6 +48,10 @@ def examine(root: Path, settings: Settings) -> Iterator[Finding]:
     yield from checks_machine.folder(root, settings)
     given_out: set[str] = set()
     try:
+        yield from checks_queue.runs(root)
+    except WhirrError as error:
+        yield problem("runs", str(error), error.hint or "")
+    try:
         hub = connect(root, settings)
     except NotFound as error:
         yield remark("queue", str(error), error.hint or "")
