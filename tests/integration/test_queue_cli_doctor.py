@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import stored_meta, wait_until
+from helpers import start, stored_meta, wait_until
 from hubs import worker as worker_info
-from queue_cli import PYTHON, ask, drain, job, reaches, submit, worker, workers
+from queue_cli import PYTHON, WHIRR, ask, drain, job, reaches, submit, worker, workers
 from run_folders import out_of_reach
 
 from whirr import clock
@@ -105,16 +105,26 @@ def test_a_stopped_worker_is_unseen(place: Path) -> None:
             return False
         return True
 
+    number = str(submit(place, "--grace", "0", "--", "sleep", "1000"))
     with (
         worker(place) as process,
         closing(
             sqlite3.connect(place / ".whirr" / "queue" / "queue.db", timeout=0.2, isolation_level=None)
         ) as database,
     ):
+        reaches(place, int(number), "running")
         try:
             wait_until(stopped_and_long_ago)
             assert "not seen for " in about(findings(place, code=1), "workers")[-1]
             assert "worker not seen for " in ask("status", cwd=place).out
+            for words in ("logs", "-f", number), ("cancel", number), ("cancel", number, "--wait"):
+                waiting = start([*WHIRR, *words], place)
+                assert waiting.stderr is not None
+                told = next(line for line in iter(waiting.stderr.readline, "") if "not been seen" in line)
+                assert told.startswith(f"job {number}: its worker has not been seen for ")
+                assert told.endswith("its jobs stay its own until it goes on (kill -CONT) or is gone\n")
+                waiting.kill()
+                waiting.communicate(timeout=60)
         finally:
             process.send_signal(signal.SIGCONT)
 

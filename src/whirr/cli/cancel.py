@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 
 from whirr.cli.common import Place, json_option, place_option, print_json
-from whirr.cli.queue import Answers, JobNumber, as_json, person, queue_of
+from whirr.cli.queue import SILENCE_EVERY_S, Answers, JobNumber, as_json, person, queue_of, tell_silence
 from whirr.cli.screen import emit, note
 from whirr.errors import UsageError
 from whirr.hub import Hub
@@ -37,6 +37,8 @@ def command(jobs: tuple[int, ...], all_queued: bool, tag: str | None, wait: bool
         for number in sorted(_chosen(hub, jobs, all_queued, tag), reverse=True):
             with answers.collecting(number):
                 job = _cancel(hub, number, quiet=json)
+                if not wait:
+                    tell_silence(hub, job)
                 cancelled.append(_wait(hub, job, quiet=json) if wait else job)
         if json:
             print_json([*(as_json(hub, job) for job in cancelled), *answers.errors])
@@ -83,7 +85,10 @@ def _settle(hub: Hub, job: Job) -> Job:
 
 def _wait(hub: Hub, job: Job, *, quiet: bool) -> Job:
     stopping = job.status is JobStatus.CANCELLING
+    told, due = False, 0.0
     while job.status is JobStatus.CANCELLING:
+        if not told and time.monotonic() >= due:
+            told, due = tell_silence(hub, job), time.monotonic() + SILENCE_EVERY_S
         time.sleep(LOOK_EVERY_S)
         job = _settle(hub, hub.job(job.id))
     if stopping and not quiet:

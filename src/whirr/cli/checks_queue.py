@@ -11,6 +11,7 @@ from pathlib import Path
 
 from whirr import clock
 from whirr.cli.finding import Finding, ok, problem, remark
+from whirr.cli.queue import what_becomes
 from whirr.cli.screen import size
 from whirr.connect import DATABASE
 from whirr.errors import FolderError
@@ -100,9 +101,7 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
             yield problem("workers", f"{about}: dead, {jobs}", advice, mend)
         else:
             silent = clock.format_duration(seen.silent_s)
-            advice = (
-                "is it stopped, or its machine down? Its jobs go to others when their lease runs out, if they have one"
-            )
+            advice = f"{what_becomes(seen.worker)}: is it stopped, or its machine down?"
             yield problem("workers", f"{about}: not seen for {silent}, {jobs}", advice)
     unknown = [job.id for job in fleet.active if fleet.worker_of(job) is None]
     if unknown:

@@ -11,7 +11,7 @@ import click
 from whirr.about import ran_s
 from whirr.catalog import RunFile
 from whirr.cli.common import Place, duration, place_option
-from whirr.cli.queue import JobNumber, queue_of, why_ended
+from whirr.cli.queue import SILENCE_EVERY_S, JobNumber, queue_of, tell_silence, why_ended
 from whirr.cli.screen import clean, emit_bytes, note
 from whirr.errors import NotFound, Unreachable
 from whirr.folder import ATTEMPTS, META, OUTPUT
@@ -142,7 +142,8 @@ class Follower:
         self._tail = tail
         self._file: RunFile | None = None
         self._place = 0
-        self._looked = float("-inf")
+        self._looked = self._listened = float("-inf")
+        self._silent = False
         self._away = False
 
     def run(self) -> None:
@@ -173,6 +174,9 @@ class Follower:
             if self._file is None:
                 self._open()
             self._looked = time.monotonic()
+        if not self._silent and time.monotonic() - self._listened >= SILENCE_EVERY_S:
+            self._silent = tell_silence(self._hub, self._job)
+            self._listened = time.monotonic()
         if not self._copy():
             return True
         if self._job.attempt > self._attempt and self._only is None:

@@ -16,13 +16,14 @@ from whirr import about
 from whirr.capture.redact import hide_arguments
 from whirr.cli.common import Place, root_of
 from whirr.cli.screen import clean, complain, note
-from whirr.clock import parse_duration
+from whirr.clock import format_duration, parse_duration
 from whirr.config import Settings
 from whirr.connect import connect, reach
 from whirr.errors import IllegalTransition, NotFound
+from whirr.fleet import Health, look
 from whirr.folder import ROOT
 from whirr.hub import Hub
-from whirr.model import Job
+from whirr.model import Job, WorkerInfo
 from whirr.process import person as person
 
 if TYPE_CHECKING:
@@ -146,6 +147,28 @@ def as_json(hub: Hub, job: Job) -> dict[str, Any]:
     """One job as ``--json`` gives it, without secrets."""
     found = job.as_dict(os.fspath(hub.run_dir(job.id)))
     return {**found, "command": hide_arguments(job.spec.argv), "env": environment_of(job)}
+
+
+SILENCE_EVERY_S = 5.0
+"""How often a command that waits for a job looks whether its worker gives no sign of life."""
+
+
+def tell_silence(hub: Hub, job: Job) -> bool:
+    """Say on stderr that the worker of a job gives no sign of life; whether that is so."""
+    seen = look(hub).worker_of(job) if job.status.active else None
+    if seen is None or seen.health is not Health.UNSEEN:
+        return False
+    about = f"{seen.worker.name} on {seen.worker.host}, pid {seen.worker.process.get('pid')}"
+    silent = format_duration(seen.silent_s)
+    note(f"job {job.id}: its worker has not been seen for {silent} ({clean(about)}): {what_becomes(seen.worker)}")
+    return True
+
+
+def what_becomes(worker: WorkerInfo) -> str:
+    """What becomes of the jobs of a worker that is not seen."""
+    if worker.lease_s is None:
+        return "its jobs stay its own until it goes on (kill -CONT) or is gone"
+    return "its jobs stay its own until it goes on, or their leases run out"
 
 
 class Answers:
