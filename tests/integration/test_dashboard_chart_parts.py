@@ -275,6 +275,27 @@ def test_a_logarithmic_range_has_positive_ends(calls: Calls) -> None:
     assert hi > 1
 
 
+@pytest.mark.parametrize("logy", [False, True])
+@pytest.mark.parametrize(
+    "column",
+    [[1e-300, 1.0, 1e300], [5e-324, 1.7e308], [1e308] * 3, [1e-320] * 3, [-1.7e308, 1.0, 1.7e308], [1e17, 1e17 + 16]],
+)
+def test_a_range_is_finite_and_has_ticks_however_far_values_lie_apart(
+    calls: Calls, column: list[float], logy: bool
+) -> None:
+    lo, hi, *_ = calls("extent", EXTENT, {"lines": lines(column), "clip": False, "logy": logy})
+    assert 0 < hi - lo < math.inf
+    assert lo > 0 or not logy
+    assert 1 <= len(calls("ticks", TICKS, {"kind": "numberTicks", "lo": lo, "hi": hi, "log": logy})) <= 10
+
+
+def test_a_spread_beyond_all_numbers_does_not_decide_the_range(calls: Calls) -> None:
+    (mean,) = lines([1.0, 2.0])
+    lo, hi, *_ = calls("extent", EXTENT, {"lines": [{**mean, "sd": [0.5, math.inf]}], "clip": False})
+    assert 0 <= lo < 0.5
+    assert 1.5 < hi < 2
+
+
 TICKS = """
     const { Scale } = await load('scale');
     return m[a.kind](new Scale(a.lo, a.hi, 0, 600, a.log ?? false), 6);

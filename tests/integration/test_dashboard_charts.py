@@ -64,6 +64,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     ]
     records += [line(120 + i, 100 + i, 130 + i, odd=1.0) for i in range(40)]
     write(made.root, "odd", {"metrics.jsonl": b"".join(records)})
+    write_run(made.root, "diverging", name="diverging", tags=["diverging"])
+    losses = [0.1, 0.2, 1e-300, 1e300, 1e308]
+    write(made.root, "diverging", {"metrics.jsonl": b"".join(line(i, i, i, loss=y) for i, y in enumerate(losses))})
     return made
 
 
@@ -296,6 +299,13 @@ def test_without_groups_there_is_no_mean_of_one(board: Dashboard) -> None:
         drawn = panel(page, "val/loss")
         expect(page.get_by_role("switch", name="Group mean")).to_be_hidden()
         expect(drawn.locator(".hint")).to_have_text("lower is better")
+
+
+def test_a_run_that_diverges_is_drawn_on_a_log_axis(board: Dashboard) -> None:
+    with board.page("/?filter=tag:diverging&logy=1") as page:
+        panel(page, "loss")
+        axis = [text for text in saved_svg(page, "loss") if text.startswith("1e")]
+        assert len(axis) >= 3
 
 
 # Marks

@@ -17,6 +17,9 @@ const MOST_CUT = 0.04;
 /** Parts of the shown x. */
 const TOGETHER = 0.02;
 const MARGIN = 0.05;
+/** Ends beyond which the span between them, or the power of ten, is no number any more. */
+const FARTHEST = 8e307;
+const LOG_ENDS = /** @type {const} */ ([-323.3, 308.2]);
 
 /**
  * @typedef {object} Extent
@@ -43,12 +46,21 @@ export function extent(lines, shown, { logy, clip }) {
   const least = lo;
   const greatest = hi;
   if (clip) [lo, hi] = core(values, lines.length < FEW ? MOST_CUT : 0.25);
+  if (!logy) [lo, hi] = [bounded(lo, -FARTHEST, FARTHEST), bounded(hi, -FARTHEST, FARTHEST)];
   const clipped = lo > least || hi < greatest;
   if (!(hi > lo)) [lo, hi] = logy ? [lo - 0.3, hi + 0.3] : widened(lo);
   const margin = (hi - lo) * MARGIN;
-  const floor = !logy && lo >= 0 && lo - margin < 0 ? 0 : lo - margin;
-  return logy ? { lo: 10 ** (lo - margin), hi: 10 ** (hi + margin), clipped } : { lo: floor, hi: hi + margin, clipped };
+  if (logy) return { lo: 10 ** bounded(lo - margin, ...LOG_ENDS), hi: 10 ** bounded(hi + margin, ...LOG_ENDS), clipped };
+  const floor = lo >= 0 && lo - margin < 0 ? 0 : lo - margin;
+  return { lo: bounded(floor, -FARTHEST, FARTHEST), hi: bounded(hi + margin, -FARTHEST, FARTHEST), clipped };
 }
+
+/**
+ * @param {number} value
+ * @param {number} least
+ * @param {number} most
+ */
+const bounded = (value, least, most) => Math.min(most, Math.max(least, value));
 
 /** @param {number} value that all points share */
 const widened = (value) => [value - (Math.abs(value) * 0.1 || 0.5), value + (Math.abs(value) * 0.1 || 0.5)];
@@ -95,8 +107,9 @@ function sorted(lines, shown, logy) {
     const [from, to] = inside(line.x, ...shown);
     for (const column of columns(line)) collect(column, from, to, stride, values);
   }
-  const finite = logy ? values.filter((value) => value > 0).map(Math.log10) : values;
-  return Float64Array.from(finite).sort();
+  // Sums of what is drawn, such as a mean with its spread, may go beyond all numbers.
+  const finite = values.filter((value) => Number.isFinite(value) && (!logy || value > 0));
+  return Float64Array.from(logy ? finite.map(Math.log10) : finite).sort();
 }
 
 /**

@@ -6,6 +6,9 @@
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
+const MOST_TICKS = 1000;
+/** The least and the greatest power of ten that there is. */
+const POWERS = [-323, 308];
 const TIMES = [
   0.001,
   0.01,
@@ -55,11 +58,12 @@ export function niceStep(span, count) {
  * @param {number} [origin] a place that would have a tick
  */
 function multiples(lo, hi, step, origin = 0) {
-  const values = [];
   const slack = step * 1e-6;
-  for (let i = Math.ceil((lo - origin - slack) / step); origin + i * step <= hi + slack; i += 1)
-    values.push(origin + i * step);
-  return values;
+  const first = Math.ceil((lo - origin - slack) / step);
+  const count = Math.min(MOST_TICKS, Math.floor((hi - origin + slack) / step) - first + 1);
+  // Counted, not added up: where the values are large beside the step, adding it may change nothing, for ever.
+  const values = Array.from({ length: Math.max(0, count) }, (_, i) => origin + (first + i) * step);
+  return [...new Set(values)];
 }
 
 /**
@@ -70,7 +74,7 @@ function multiples(lo, hi, step, origin = 0) {
  * @returns {Tick[]}
  */
 export function numberTicks(scale, count) {
-  const decades = scale.log ? Math.log10(scale.hi / scale.lo) : 0;
+  const decades = scale.log ? Math.log10(scale.hi) - Math.log10(scale.lo) : 0;
   if (decades > 0.8) return powers(scale, decades, count);
   const step = niceStep(scale.hi - scale.lo, count);
   const values = multiples(scale.lo, scale.hi, step).filter((value) => !scale.log || value > 0);
@@ -88,7 +92,9 @@ function powers(scale, decades, count) {
   const factors = decades * 3 <= count + 1 ? [1, 2, 5] : [1];
   const every = Math.max(1, Math.ceil(decades / count));
   const ticks = [];
-  for (let power = Math.floor(Math.log10(scale.lo)); power <= Math.log10(scale.hi); power += 1) {
+  const first = Math.max(POWERS[0], Math.floor(Math.log10(scale.lo)));
+  const last = Math.min(POWERS[1], Math.log10(scale.hi));
+  for (let power = first; power <= last; power += 1) {
     if (power % every !== 0) continue;
     for (const factor of factors) {
       const at = factor * 10 ** power;
