@@ -198,6 +198,15 @@ def test_groups_are_mean_and_deviation_where_they_have_values(calls: Calls) -> N
     assert found[2] == pytest.approx([statistics.stdev(values) for values in present])
 
 
+def test_single_points_have_a_place_among_the_means(calls: Calls) -> None:
+    script = "const r = m.aggregate(a, 99.5, 100.5); return [[...r.x], [...r.y], [...r.sd]]"
+    alone = [{"x": [100], "y": [1]}, {"x": [100], "y": [3]}]
+    assert calls("aggregate", script, alone) == [[100], [2], [pytest.approx(math.sqrt(2))]]
+    script = "const r = m.aggregate(a.map(({ x, y }) => ({ x, y: y.map((v) => v ?? NaN) })), 0, 10, 4); return [...r.y]"
+    gap = [{"x": [0, 4.5, 5, 5.5, 10], "y": [1, None, 7, None, 2]}]
+    assert 7 in calls("aggregate", script, gap)
+
+
 def test_rank_correlation(calls: Calls) -> None:
     chance = random.Random(3)
     x = [float(chance.randrange(12)) for _ in range(40)]

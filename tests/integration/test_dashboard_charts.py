@@ -64,6 +64,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     ]
     records += [line(120 + i, 100 + i, 130 + i, odd=1.0) for i in range(40)]
     write(made.root, "odd", {"metrics.jsonl": b"".join(records)})
+    gaps = [line(i, i, i, gaps=1.0 + i if i % 2 else float("nan")) for i in range(40)]
+    write_run(made.root, "gaps", name="gaps", tags=["gaps"])
+    write(made.root, "gaps", {"metrics.jsonl": b"".join(gaps)})
+    for i in range(COLOURED + 4):
+        write_run(made.root, f"once-{i}", name=f"once {i}", tags=["once"], config={"part": "ab"[i % 2]})
+        write(made.root, f"once-{i}", {"metrics.jsonl": line(0, 100, 0, once=30.0 + i)})
     write_run(made.root, "diverging", name="diverging", tags=["diverging"])
     losses = [0.1, 0.2, 1e-300, 1e300, 1e308]
     write(made.root, "diverging", {"metrics.jsonl": b"".join(line(i, i, i, loss=y) for i, y in enumerate(losses))})
@@ -106,13 +112,23 @@ def choose(page: Page, name: str, entry: str) -> None:
     page.get_by_role("menu").get_by_text(entry, exact=True).click()
 
 
-def saved_svg(page: Page, name: str) -> list[str]:
-    """The texts of a panel, as they stand in the file that it is saved as."""
+def saved(page: Page, name: str) -> ElementTree.Element:
+    """The file that a panel is saved as."""
     with page.expect_download() as download:
         choose(page, name, "Save as SVG")
     tree = ElementTree.fromstring(Path(download.value.path()).read_bytes())
     assert {node.tag for node in tree.iter()} <= {SVG + tag for tag in ("svg", "rect", "g", "path", "text", "clipPath")}
-    return [node.text or "" for node in tree.iter(f"{SVG}text")]
+    return tree
+
+
+def saved_svg(page: Page, name: str) -> list[str]:
+    """The texts of a panel, as they stand in the file that it is saved as."""
+    return [node.text or "" for node in saved(page, name).iter(f"{SVG}text")]
+
+
+def dots(page: Page, name: str) -> int:
+    """How many circles a panel has, those at the ends of lines among them."""
+    return sum(path.get("d", "").count("a") // 2 for path in saved(page, name).iter(f"{SVG}path"))
 
 
 def state_of(page: Page) -> dict[str, str]:
@@ -299,6 +315,24 @@ def test_without_groups_there_is_no_mean_of_one(board: Dashboard) -> None:
         drawn = panel(page, "val/loss")
         expect(page.get_by_role("switch", name="Group mean")).to_be_hidden()
         expect(drawn.locator(".hint")).to_have_text("lower is better")
+
+
+def test_a_value_alone_between_gaps_is_a_dot(board: Dashboard) -> None:
+    with board.page("/?filter=tag:gaps") as page:
+        assert dots(page, "gaps") == 20 + 2, "and the end of the line, filled and with an edge"
+
+
+def test_runs_of_one_point_are_dots_those_without_colour_too(board: Dashboard) -> None:
+    with board.page("/?filter=tag:once") as page:
+        assert dots(page, "once") == COLOURED + 4 + 2 * COLOURED, "and the ends of lines"
+        assert panel(page, "once").evaluate(PIXELS, "--ctx") >= 4
+
+
+def test_the_mean_of_runs_of_one_point_is_drawn(board: Dashboard) -> None:
+    with board.page("/?filter=tag:once&group=part&mean=1") as page:
+        texts = saved_svg(page, "once")
+        assert {"a", "b", "35", "36"} <= set(texts)
+        assert not {"0", "1", "0.5"} & set(texts)
 
 
 def test_a_run_that_diverges_is_drawn_on_a_log_axis(board: Dashboard) -> None:

@@ -1,6 +1,7 @@
 // Paints a scene, on a canvas or into an SVG file.
 
 import { ink, lineColour } from "./ink.js";
+import { drawable } from "./scale.js";
 import { window } from "./search.js";
 
 /** @typedef {import("./types.js").Line} Line */
@@ -20,6 +21,8 @@ export const DASHES = [[], [7, 4], [2, 3.5]];
 const TEXT = 11;
 /** Points to a pixel. */
 const DENSE = 0.6;
+/** Of a value alone, beside half the width of its line. */
+const DOT = 1;
 /** Narrower panels have no room for what an event says. */
 const ROOMY = 420;
 const MOST_LETTERS = 28;
@@ -110,35 +113,53 @@ function strokeLine(pen, scene, line, column, width, alpha) {
   pen.lineJoin = width > 1 ? "round" : "bevel";
   pen.setLineDash(alpha < 1 ? [] : DASHES[line.dash % DASHES.length]);
   pen.beginPath();
-  trace(pen, scene, line.x, column);
+  const alone = trace(pen, scene, line.x, column);
   pen.stroke();
   pen.setLineDash([]);
+  pen.fillStyle = pen.strokeStyle;
+  pen.beginPath();
+  for (const [x, y] of alone) dot(pen, x, y, DOT + width / 2);
+  pen.fill();
   pen.globalAlpha = 1;
 }
 
 /**
- * The path of a column, with gaps where it has no value; a value alone between gaps becomes a dot.
+ * The path of a column, with gaps where it has no value.
  *
  * @param {Pen} pen
  * @param {Scene} scene
  * @param {ArrayLike<number>} xs
  * @param {ArrayLike<number>} ys
+ * @returns {[number, number][]} places of values alone between gaps, which no line shows
  */
 function trace(pen, { x, y }, xs, ys) {
   const [from, to] = window(xs, x.lo, x.hi);
+  /** @type {[number, number][]} */
+  const alone = [];
   let drawing = false;
   for (let i = from; i < to; i += 1) {
-    const value = ys[i];
-    if (Number.isNaN(value) || (y.log && value <= 0)) {
+    if (!drawable(ys[i], y)) {
       drawing = false;
       continue;
     }
-    const [px, py] = [x.to(xs[i]), far(y.to(value))];
+    const [px, py] = [x.to(xs[i]), far(y.to(ys[i]))];
     if (drawing) pen.lineTo(px, py);
-    else pen.moveTo(px, py);
-    if (!drawing && (i + 1 >= to || Number.isNaN(ys[i + 1]))) pen.lineTo(px + 0.01, py);
+    else if (i + 1 < to && drawable(ys[i + 1], y)) pen.moveTo(px, py);
+    else alone.push([px, py]);
     drawing = true;
   }
+  return alone;
+}
+
+/**
+ * @param {Pen} pen whose path gets a circle of its own
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ */
+function dot(pen, x, y, radius) {
+  pen.moveTo(x + radius, y);
+  pen.arc(x, y, radius, 0, Math.PI * 2);
 }
 
 /**

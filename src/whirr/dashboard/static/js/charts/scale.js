@@ -34,3 +34,11 @@ export class Scale {
     return this.log ? 10 ** value : value;
   }
 }
+
+/**
+ * Whether a value has a place on an axis.
+ *
+ * @param {number} value
+ * @param {Scale} scale
+ */
+export const drawable = (value, scale) => !Number.isNaN(value) && (!scale.log || value > 0);

@@ -4,7 +4,7 @@ import { number } from "../lib/format.js";
 import { extent } from "./extent.js";
 import { fit, spread } from "./labels.js";
 import { clipMarks, dataMarks } from "./marks.js";
-import { Scale } from "./scale.js";
+import { Scale, drawable } from "./scale.js";
 import { indexAt } from "./search.js";
 import { durationTicks, numberTicks, timeTicks } from "./ticks.js";
 
@@ -121,12 +121,6 @@ function ending(line, [from, to], y) {
   const at = Math.min(y.start, Math.max(y.end, y.to(line.y[i])));
   return { line, name: line.label, value: number(line.y[i], 3), x: line.x[i], y: at, textY: at };
 }
-
-/**
- * @param {number} value
- * @param {Scale} scale
- */
-const drawable = (value, scale) => !Number.isNaN(value) && (!scale.log || value > 0);
 
 /**
  * Labels that have room, moved apart; narrows the box by the width they need. Where there is no room for name and value the
