@@ -207,21 +207,6 @@ def test_single_points_have_a_place_among_the_means(calls: Calls) -> None:
     assert 7 in calls("aggregate", script, gap)
 
 
-def test_rank_correlation(calls: Calls) -> None:
-    chance = random.Random(3)
-    x = [float(chance.randrange(12)) for _ in range(40)]
-    y = [-value + chance.random() * 3 for value in x]
-
-    def ranks(values: list[float]) -> list[float]:
-        return [statistics.mean(i for i, other in enumerate(sorted(values)) if other == value) for value in values]
-
-    script = "return m.spearman(a[0], a[1])"
-    assert calls("spearman", script, [x, y]) == pytest.approx(statistics.correlation(ranks(x), ranks(y)))
-    assert calls("spearman", script, [[1, 2, 4, 8, 16, None], [5, 4, 3, 2, 1, 9]]) == pytest.approx(-1)
-    assert calls("spearman", script, [[1, 2, 3], [1, 2, 3]]) is None, "three pairs say nothing"
-    assert calls("spearman", script, [[1, 1, 1, 1], [1, 2, 3, 4]]) is None
-
-
 def test_labels_keep_apart_within_their_bounds_and_in_order(calls: Calls) -> None:
     chance = random.Random(11)
     for count in [1, 2, 5, 12, 13]:
@@ -388,30 +373,22 @@ def test_a_further_brush_narrows_and_one_on_the_same_axis_replaces(calls: Calls)
     assert calls("mattered", script, ["a = 1 or b = 2", "lr <= 1", "lr"]) == "(a = 1 or b = 2) and lr <= 1"
 
 
-def test_axes_are_what_varies_the_telling_ones_first(calls: Calls) -> None:
-    configs = [
-        {
-            "lr": 10.0**-i,
-            "same": 1,
-            "seed": i,
-            "name": f"own {i}" * 3,
-            "opt": ["sgd", "adamw"][i % 2],
-            "wd": [3, 1, 2, 5, 4, 0][i],
-        }
-        for i in range(6)
-    ] * 3
-    runs = [{"id": str(i), "config": config} for i, config in enumerate(configs)]
-    values = [float(i) for i in range(6)] * 3
-    found = calls(
-        "axes", "return m.axesOf(a.runs, { key: 'val/acc', values: a.values })", {"runs": runs, "values": values}
-    )
-    assert (found[0]["key"], found[0]["kind"]) == ("lr", "log")
-    assert found[0]["r"] == pytest.approx(-1)
-    assert {axis["key"] for axis in found} == {"lr", "wd", "opt", "name", "val/acc"}
-    assert found[-1]["key"] == "val/acc"
-    assert next(axis for axis in found if axis["key"] == "opt")["categories"] == ["sgd", "adamw"], (
-        "the better one above"
-    )
+def test_axes_hold_the_values_of_the_runs_that_are_drawn(calls: Calls) -> None:
+    lr = {"key": "config.lr", "kind": "number", "categories": [], "lo": 1e-4, "hi": 0.1, "r": -1, "values": [0.1, None]}
+    opt = {"key": "a.opt", "kind": "category", "categories": ["sgd", "adamw"], "lo": None, "hi": None, "r": None}
+    acc = {"key": "val/acc", "kind": "number", "categories": [], "lo": 0, "hi": 0.9, "r": None, "values": [0.9, 0]}
+    found = calls("axes", "return m.axesOf(a, [1, 0])", [lr, {**opt, "values": ["sgd", "adamw"]}, acc])
+    assert [axis["title"] for axis in found] == ["lr", "a.opt", "val/acc"]
+    assert [axis["kind"] for axis in found] == ["log", "category", "number"], "a result has no logarithmic axis"
+    assert [axis["values"] for axis in found] == [[None, 0.1], ["adamw", "sgd"], [0, 0.9]]
+    assert [axis["target"] for axis in found] == [False, False, True]
+    assert (found[1]["lo"], found[1]["hi"]) == (0, 1)
+
+
+@pytest.mark.parametrize(("key", "comparable"), [("lr", True), ("data.seed", False)])
+def test_runs_that_differ_by_their_seed_alone_are_not_compared(calls: Calls, key: str, comparable: bool) -> None:
+    runs = [{"config": {key: value, "same": 1}} for value in range(3)]
+    assert calls("axes", "return m.comparable(a)", runs) == comparable
 
 
 def test_the_most_watched_come_first(calls: Calls) -> None:

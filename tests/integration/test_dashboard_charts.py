@@ -22,7 +22,8 @@ from run_folders import write_run
 from runs_page import names
 
 SVG = "{http://www.w3.org/2000/svg}"
-COLOURED = 8
+COLOURED, CHARTED, MEANT = 8, 60, 500
+CROWD, SMALL = 520, 4
 MINUS = "\N{MINUS SIGN}"
 
 PIXELS = """(panel, colour) => {
@@ -82,6 +83,20 @@ def board(demo: Demo) -> Iterator[Dashboard]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """More runs than are drawn, in a large group and in a small one that stands behind it in the order of `acc`."""
+    root = tmp_path_factory.mktemp("crowd") / ".whirr"
+    for i in range(CROWD):
+        small = i < SMALL
+        config = {"opt": "sgd" if small else "adamw", "width": float(-i), "seed": i}
+        write_run(root, f"run-{i:03}", name=f"run {i}", tags=["pair"] if i < 80 else [], config=config)
+        acc = 0.5 if small else 1.0 + i / 100
+        write(root, f"run-{i:03}", {"metrics.jsonl": b"".join(line(s, s, s, acc=acc) for s in range(3))})
+    with dashboard(root) as made:
+        yield made
+
+
 def panel(page: Page, name: str) -> Locator:
     """The panel of a metric, once it has been drawn."""
     found = page.locator(f'.chart[data-panel="{name}"]')
@@ -114,6 +129,8 @@ def choose(page: Page, name: str, entry: str) -> None:
 
 def saved(page: Page, name: str) -> ElementTree.Element:
     """The file that a panel is saved as."""
+    quiet(page)
+    until(page, "[...document.querySelectorAll('.mattered em')].every((note) => note.textContent)")
     with page.expect_download() as download:
         choose(page, name, "Save as SVG")
     tree = ElementTree.fromstring(Path(download.value.path()).read_bytes())
@@ -310,6 +327,31 @@ def test_groups_as_mean_with_band(board: Dashboard) -> None:
         expect(page.locator(".chart-tip .row").first).to_contain_text("±")
 
 
+def test_means_are_of_all_runs_of_each_group_whatever_the_order(crowd: Dashboard) -> None:
+    for order in ("-acc", "acc"):
+        with crowd.page(f"/?filter=tag:pair&group=opt&mean=1&sort={order}") as page:
+            expect(page.get_by_text("2 groups", exact=True)).to_be_visible()
+            expect(page.locator(".mattered em")).to_contain_text("over 80 runs")
+            texts = saved_svg(page, "acc")
+            assert {"adamw", "sgd"} <= set(texts)
+            assert "1.415" in texts, "the mean of 76 runs"
+            expect(panel(page, "acc").locator("em")).to_contain_text("80 runs")
+
+
+def test_of_too_many_runs_the_page_says_how_many_the_means_are_of(crowd: Dashboard) -> None:
+    with crowd.page("/?group=opt&sort=-acc") as page:
+        context = f"{COLOURED} in colour, {CHARTED - COLOURED} as context, of {CROWD} runs"
+        expect(page.get_by_text(context, exact=True)).to_be_visible()
+        panel(page, "acc")
+        page.get_by_role("switch", name="Group mean").click()
+        expect(page.get_by_text(f"2 groups, of {MEANT} of {CROWD} runs", exact=True)).to_be_visible()
+        hover(page, "acc")
+        rows = page.locator(".chart-tip .row")
+        expect(rows).to_have_text([re.compile(rf"adamw \({MEANT - SMALL}\)"), re.compile(rf"sgd \({SMALL}\)")])
+        page.get_by_role("switch", name="Group mean").click()
+        expect(page.get_by_text(context, exact=True)).to_be_visible()
+
+
 def test_without_groups_there_is_no_mean_of_one(board: Dashboard) -> None:
     with board.page("/?filter=tag:sweep-7&mean=1") as page:
         drawn = panel(page, "val/loss")
@@ -466,6 +508,14 @@ def test_a_brush_on_an_axis_filters_the_runs(board: Dashboard) -> None:
         until(page, "document.querySelectorAll('.parallel .run').length < 22")
         page.go_back()
         expect(page.locator(".parallel .run")).to_have_count(22)
+
+
+@pytest.mark.parametrize("order", ["", "acc", "-acc", "-width"])
+def test_what_mattered_is_told_of_all_runs_whichever_are_drawn(crowd: Dashboard, order: str) -> None:
+    with crowd.page(f"/?sort={order}") as page:
+        said = f"r(width) {MINUS}1.00 · r(opt) 0.15 · over {CROWD} runs, {CHARTED} drawn"
+        expect(page.locator(".mattered em")).to_have_text(said)
+        expect(page.locator(".parallel .run")).to_have_count(CHARTED)
 
 
 def test_an_axis_is_brushed_with_the_keyboard_too(board: Dashboard) -> None:

@@ -127,6 +127,15 @@ def test_keys(client: httpx.Client) -> None:
     assert found["tags"] == ["sweep-7"]
 
 
+def test_what_mattered(client: httpx.Client) -> None:
+    found = get(client, "/ui/mattered", metric="val/acc", runs="r1,gone", hide="failed")
+    assert found["axes"][-1]["key"] == "val/acc"
+    assert [axis["key"] for axis in found["axes"]][:-1] == ["lr", "optimizer"]
+    assert all(axis["values"][1] is None for axis in found["axes"])
+    refused = client.get("/ui/mattered", params={"metric": "val/acc", "filter": "'🚀' = 1 and ("})
+    assert (refused.status_code, refused.json()["error"]["at"]) == (400, [14, 14])
+
+
 def test_completions(client: httpx.Client) -> None:
     found = get(client, "/ui/complete", text="'🚀' and val and x", at=12)
     assert (found["from"], found["to"]) == (9, 12)
@@ -134,7 +143,7 @@ def test_completions(client: httpx.Client) -> None:
     assert [item["text"] for item in get(client, "/ui/complete", text="optimizer = ")["items"]] == ["adamw", "sgd"]
 
 
-@pytest.mark.parametrize("path", ["/ui/runs", "/ui/keys", "/ui/complete"])
+@pytest.mark.parametrize("path", ["/ui/runs", "/ui/keys", "/ui/complete", "/ui/mattered?metric=x"])
 def test_only_for_those_who_may_read(client: httpx.Client, path: str) -> None:
     assert client.get(path, headers={"Authorization": ""}).status_code == 401
 

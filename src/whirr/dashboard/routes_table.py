@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -36,19 +38,30 @@ def runs(
     columns: Annotated[str | None, Query(max_length=LONGEST)] = None,
     start: Annotated[int, Query(ge=0)] = 0,
     count: Annotated[int, Query(ge=0, le=MOST_ROWS)] = 100,
+    sample: Annotated[int, Query(ge=0, le=MOST_ROWS)] = 0,
 ) -> Response:
-    """Some rows of the table. Without `columns` it has those in which the runs differ most tellingly."""
+    """Some rows of the table. Without `columns` it has those in which the runs differ most tellingly.
+
+    With `sample` they are so many of all groups, and not those from `start` on.
+    """
     keys = None if columns is None else _list(columns)
     if keys is not None and len(keys) > MOST_COLUMNS:
         raise UsageError(f"{len(keys)} columns are too many", hint=f"at most {MOST_COLUMNS}")
-    query = TableQuery(filter, _list(hide), sort, group, keys, start, count)
-    try:
+    query = TableQuery(filter, _list(hide), sort, group, keys, start, count, sample)
+    with _pointing_into(filter):
         page = hub_of(request).runs.table.page(query)
-    except UsageError as error:
-        if error.at:
-            error.at = _utf16(filter, error.at[0]), _utf16(filter, error.at[1])
-        raise
     return _fresh(_shown(page, filter))
+
+
+@router.get("/ui/mattered", dependencies=[READ])
+def mattered(
+    request: Request, metric: Text, filter: Text = "", hide: Text = "", runs: Annotated[str, Query()] = ""
+) -> Response:
+    """What of the configuration goes with a metric, over all that a filter chooses; of `runs` with their own values."""
+    query = TableQuery(filter, _list(hide))
+    with _pointing_into(filter):
+        found = hub_of(request).runs.table.mattered(query, metric, _list(runs))
+    return _fresh({**found._asdict(), "axes": [axis._asdict() for axis in found.axes]})
 
 
 @router.get("/ui/keys", dependencies=[READ])
@@ -65,6 +78,17 @@ def completion(request: Request, text: Text = "", at: Annotated[int | None, Quer
     place = len(text) if at is None else _from_utf16(text, at)
     found = complete(text, place, hub_of(request).runs.table.keys(), STATUSES)
     return _fresh({"from": _utf16(text, found.start), "to": _utf16(text, found.end), "items": found.items})
+
+
+@contextmanager
+def _pointing_into(filter: str) -> Iterator[None]:
+    """Errors say where in the filter, as JavaScript counts."""
+    try:
+        yield
+    except UsageError as error:
+        if error.at:
+            error.at = _utf16(filter, error.at[0]), _utf16(filter, error.at[1])
+        raise
 
 
 def _list(text: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,7 +53,7 @@ def grouped(key: str, column: Column | None, slots: Slots, by: Column | None, *,
     Raises:
         UsageError: there are too many groups.
     """
-    codes, values = _codes(column, slots)
+    codes, values = codes_of(column, slots)
     if len(values) > MOST:
         message = f"{key} has {len(values)} different values: too many for groups"
         raise UsageError(message, hint=f"at most {MOST}; group by another key")
@@ -72,7 +74,7 @@ def _rank(value: Any, mean: float, descending: bool) -> tuple[bool, bool, float]
     return value is MISSING, math.isnan(mean), 0.0 if math.isnan(mean) else -mean if descending else mean
 
 
-def _codes(column: Column | None, slots: Slots) -> tuple[NDArray[np.int64], list[Any]]:
+def codes_of(column: Column | None, slots: Slots) -> tuple[NDArray[np.int64], list[Any]]:
     """Of each run the number of its value, and the values, both in the order in which they come first."""
     if column is None:
         return np.zeros(len(slots), np.int64), [MISSING] if len(slots) else []
@@ -101,6 +103,32 @@ def spreads(column: Column | None, slots: Slots, codes: NDArray[np.int64], group
         Spread(float(mean), math.sqrt(square / (n - 1)) if n > 1 else None, int(n)) if n else None
         for mean, square, n in zip(means, squares, counts, strict=True)
     ]
+
+
+def sampled(groups: Grouped, ids: Sequence[str], most: int) -> list[int]:
+    """Places in the order of the groups: of all runs, or of so many, as many of each group as of the others.
+
+    Of a larger group it is a part that has nothing to do with the order and stays the same while runs come and go. At
+    least one run of each group is among them, so that there may be more.
+    """
+    share = _share(groups.counts, most)
+    found: list[int] = []
+    for start, count in zip(groups.starts, groups.counts, strict=True):
+        places = list(range(start, start + count))
+        by_chance = sorted(places, key=lambda place: zlib.crc32(ids[int(groups.order[place])].encode()))
+        found += places if count <= share else sorted(by_chance[:share])
+    return found
+
+
+def _share(counts: Sequence[int], most: int) -> int:
+    """How many of each group there can be."""
+    left = most
+    for place, count in enumerate(sorted(counts)):
+        share = left // (len(counts) - place)
+        if count > share:
+            return max(share, 1)
+        left -= count
+    return most
 
 
 def label(key: str, value: Any) -> str:

@@ -11,7 +11,7 @@ from whirr.expression import Node
 from whirr.expression.matching import moment_of, stamp_of
 from whirr.expression.times import TIMES
 from whirr.runtable.column import OTHER, Column
-from whirr.runtable.grouping import Grouped, grouped, label, spreads
+from whirr.runtable.grouping import Grouped, grouped, label, sampled, spreads
 from whirr.runtable.rows import Rows
 from whirr.runtable.sources import TAG, Source
 from whirr.runtable.views import ColumnView, GroupView, RowView, TableQuery
@@ -44,7 +44,7 @@ class Picture:
         self._own = {key: rows.column(key) for key in OWN}
         self._columns = [rows.column(key) for key in keys]
         by = rows.column(query.sort_key) if query.sort_key else None
-        self.slots = self._visible(rows.order[rows.passing(tree, now)[rows.order]])
+        self.slots = chosen(rows, query, tree, now)
         if by is not None:
             self.slots = by.sorted(self.slots, descending=query.descending)
         self._groups: Grouped | None = None
@@ -52,15 +52,6 @@ class Picture:
             by_key = rows.column(query.group)
             self._groups = grouped(query.group, by_key, self.slots, by, descending=query.descending)
             self.slots = self._groups.order
-
-    def _visible(self, slots: Slots) -> Slots:
-        """Without the runs in states that are hidden."""
-        status = self._own["status"]
-        if not self._query.hide or status is None:
-            return slots
-        hidden = [place for place, word in enumerate(status.others) if word in self._query.hide]
-        seen: Slots = slots[~((status.kinds[slots] == OTHER) & np.isin(status.numbers[slots], hidden))]
-        return seen
 
     def columns(self) -> tuple[ColumnView, ...]:
         """The columns, with the bounds of the chosen runs."""
@@ -89,9 +80,14 @@ class Picture:
         )
 
     def rows(self) -> tuple[RowView, ...]:
-        """The rows of the window that is asked for."""
-        start = self._query.start
-        return tuple(self._row(place) for place in range(start, min(start + self._query.limit, len(self.slots))))
+        """The rows that are asked for."""
+        return tuple(map(self._row, self._places()))
+
+    def _places(self) -> Sequence[int]:
+        query = self._query
+        if query.sample and self._groups is not None:
+            return sampled(self._groups, self._rows.ids, query.sample)
+        return range(query.start, min(query.start + query.limit, len(self.slots)))
 
     def _row(self, place: int) -> RowView:
         slot, groups = int(self.slots[place]), self._groups
@@ -119,6 +115,21 @@ class Picture:
 
     def _cell(self, key: str, column: Column | None, slot: int) -> Any:
         return None if column is None else _plain(key, column.get(slot))
+
+
+def chosen(rows: Rows, query: TableQuery, tree: Node, now: float) -> Slots:
+    """The slots of the runs for which a filter holds, newest first, without those in states that are hidden.
+
+    Raises:
+        UsageError: a regular expression takes too long.
+    """
+    slots: Slots = rows.order[rows.passing(tree, now)[rows.order]]
+    status = rows.column("status")
+    if not query.hide or status is None:
+        return slots
+    hidden = [place for place, word in enumerate(status.others) if word in query.hide]
+    seen: Slots = slots[~((status.kinds[slots] == OTHER) & np.isin(status.numbers[slots], hidden))]
+    return seen
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic, time
 from typing import Generic, TypeVar
 
@@ -17,7 +17,8 @@ from whirr.index import RunIndex
 from whirr.progress import read_progress
 from whirr.roster import Roster
 from whirr.runtable.keys import all_keys, keys_of, tags_of
-from whirr.runtable.picture import Picture
+from whirr.runtable.mattering import Mattered, Mattering
+from whirr.runtable.picture import Picture, chosen
 from whirr.runtable.proposal import proposed
 from whirr.runtable.reading import LOOK_EVERY_S, REST_S, Reader
 from whirr.runtable.views import RowView, TablePage, TableQuery
@@ -75,6 +76,22 @@ class RunTable:
             with self._reader.lock:
                 page = self._page(query, tree)
         return page._replace(rows=tuple(map(self._with_progress, page.rows)))
+
+    def mattered(self, query: TableQuery, metric: str, shown: Sequence[str]) -> Mattered:
+        """What of the configuration goes with the last value of a metric, over all runs that a query chooses.
+
+        Args:
+            shown: the runs whose own values are wanted.
+
+        Raises:
+            UsageError: the filter cannot be understood (``at`` says where).
+            FolderError: the runs cannot be read.
+        """
+        tree = parse(query.filter)
+        self._reader.refresh(WAIT_S, FIRST_WAIT_S)
+        with self._reader.lock:
+            rows = self._reader.rows
+            return Mattering(rows, chosen(rows, query, tree, self._now()), metric, shown).found()
 
     def keys(self) -> Keys:
         """The keys that runs have, and what values they have there.

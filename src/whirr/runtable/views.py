@@ -18,6 +18,7 @@ class TableQuery(NamedTuple):
         columns: keys; None: those that are proposed.
         start: so many rows are passed over.
         limit: so many are given at most.
+        sample: not these are given, but so many of all groups (``grouping.sampled``); 0: it is not so.
     """
 
     filter: str = ""
@@ -27,6 +28,7 @@ class TableQuery(NamedTuple):
     columns: tuple[str, ...] | None = None
     start: int = 0
     limit: int = 100
+    sample: int = 0
 
     @property
     def sort_key(self) -> str:

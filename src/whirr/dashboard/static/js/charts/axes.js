@@ -1,126 +1,67 @@
 // The axes of parallel coordinates: numbers, powers of ten, or categories.
 
-import { flat } from "./hover.js";
-import { spearman } from "./spearman.js";
+import { differing, flat } from "./hover.js";
 import { compact } from "./ticks.js";
 
 /** @typedef {import("./types.js").ChartRun} ChartRun */
 /** @typedef {string|number|boolean|null} Cell */
 
 /**
- * @typedef {object} Axis
+ * @typedef {object} Found an axis as `/ui/mattered` gives it
  * @property {string} key as in a filter
+ * @property {"number"|"category"} kind
+ * @property {string[]} categories in the order from below; for categories only
+ * @property {number|null} lo
+ * @property {number|null} hi
+ * @property {number|null} r rank correlation with the target, over all runs of the table
+ * @property {Cell[]} values one for each run that was asked for
+ *
+ * @typedef {object} Axis
+ * @property {string} key
  * @property {string} title
  * @property {Cell[]} values one for each run
  * @property {"number"|"log"|"category"} kind
- * @property {string[]} categories in the order from below; for categories only
+ * @property {string[]} categories
  * @property {number} lo least; of a category its place from 0
  * @property {number} hi
- * @property {number|null} r rank correlation with the target
+ * @property {number|null} r
  * @property {boolean} target the metric that the others are held against
  */
 
-const MOST_AXES = 7;
-const MOST_CATEGORIES = 12;
 const DECADES = 1;
 /** What runs are told to differ in by chance explains nothing. */
 const CHANCE = /(^|[._-])seed$/i;
 
 /**
- * Axes for the configuration keys in which runs differ, those that go with the target first, and the target last.
+ * Whether runs differ in what they were configured to, so that there may be axes.
  *
  * @param {ChartRun[]} runs
- * @param {{key: string, values: (number|null)[]}} target
- * @returns {Axis[]} empty where there is nothing to compare
  */
-export function axesOf(runs, target) {
-  const last = axis(target.key, target.values, target.values, true);
-  const found = configAxes(runs, target.values);
-  if (!last || !found.length) return [];
-  found.sort((a, b) => Math.abs(b.r ?? 0) - Math.abs(a.r ?? 0));
-  return [...found.slice(0, MOST_AXES - 1), last];
+export function comparable(runs) {
+  return differing(runs.map((run) => flat(run.config))).some((key) => !CHANCE.test(key));
 }
 
 /**
- * @param {ChartRun[]} runs
- * @param {(number|null)[]} against
- * @returns {Axis[]} one for each key in which they differ
+ * @param {Found[]} found the target last
+ * @param {number[]} places of the runs among those that were asked for
+ * @returns {Axis[]}
  */
-export function configAxes(runs, against) {
-  const configs = runs.map((run) => flat(run.config));
-  const keys = [...new Set(configs.flatMap(Object.keys))].filter((key) => !CHANCE.test(key));
-  const column = (/** @type {string} */ key) => configs.map((config) => cell(config[key]));
-  return keys.flatMap((key) => axis(key, column(key), against) ?? []);
-}
-
-/** @param {unknown} value @returns {Cell} */
-function cell(value) {
-  if (value === null || value === undefined) return null;
-  return typeof value === "number" || typeof value === "boolean"
-    ? value
-    : typeof value === "string"
-      ? value
-      : JSON.stringify(value);
-}
-
-/**
- * @param {string} key
- * @param {Cell[]} values
- * @param {(number|null)[]} against
- * @param {boolean} [target]
- * @returns {Axis|null} null: it does not vary, or is a name that every run has for itself
- */
-function axis(key, values, against, target = false) {
-  const known = values.filter((value) => value !== null);
-  const distinct = new Set(known);
-  if (distinct.size < 2) return null;
-  const common = { key, title: short(key), values, target };
-  if (known.every((value) => typeof value === "number"))
-    return numeric(common, /** @type {number[]} */ (known), target ? null : against);
-  if (target || distinct.size > MOST_CATEGORIES) return null;
-  const categories = [...distinct].map(String).sort((a, b) => mean(a, values, against) - mean(b, values, against));
-  const places = values.map((value) => (value === null ? null : categories.indexOf(String(value))));
-  const r = categories.length === 2 ? spearman(places, against) : null;
-  return { ...common, kind: "category", categories, lo: 0, hi: categories.length - 1, r };
-}
-
-/**
- * @param {{key: string, title: string, values: Cell[], target: boolean}} common
- * @param {number[]} known
- * @param {(number|null)[]|null} against
- * @returns {Axis|null}
- */
-function numeric(common, known, against) {
-  const finite = known.filter(Number.isFinite);
-  const [lo, hi] = [Math.min(...finite), Math.max(...finite)];
-  if (!(hi > lo)) return null;
-  const kind = lo > 0 && Math.log10(hi / lo) >= DECADES && !common.target ? "log" : "number";
-  return {
-    ...common,
-    kind,
-    categories: [],
-    lo,
-    hi,
-    r: against && spearman(/** @type {(number|null)[]} */ (common.values), against),
-  };
-}
-
-/**
- * The mean of the target over the runs of a category, so that good ones lie together.
- *
- * @param {string} category
- * @param {Cell[]} values
- * @param {(number|null)[]} against
- */
-function mean(category, values, against) {
-  const own = against.filter((value, i) => value !== null && String(values[i]) === category);
-  return own.reduce((/** @type {number} */ sum, value) => sum + Number(value), 0) / (own.length || 1);
+export function axesOf(found, places) {
+  return found.map((one, i) => {
+    const target = i === found.length - 1;
+    const values = places.map((place) => one.values[place] ?? null);
+    const common = { ...one, title: short(one.key), values, target };
+    if (one.kind === "category") return { ...common, lo: 0, hi: one.categories.length - 1 };
+    const [lo, hi] = [Number(one.lo), Number(one.hi)];
+    const log = !target && lo > 0 && Math.log10(hi / lo) >= DECADES;
+    return { ...common, kind: log ? "log" : "number", lo, hi };
+  });
 }
 
 /** @param {string} key */
 const short = (key) =>
   key
-    .replace(/^config\./, "")
+    .replace(/^(config|metrics)\./, "")
     .split(".")
     .slice(-2)
     .join(".");

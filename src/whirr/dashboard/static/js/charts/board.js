@@ -21,6 +21,7 @@ import { watch, watched } from "./watched.js";
 /** @typedef {import("./types.js").Source} Source */
 /** @typedef {import("./panel.js").Panel} Panel */
 /** @typedef {import("./panels.js").Look} Look */
+/** @typedef {import("./subjects.js").Spec} Spec */
 /** @typedef {import("../lib/state.js").UrlState} UrlState */
 
 /** Live runs change several times a second; their curves are asked for at most so often. */
@@ -47,8 +48,8 @@ export class Board {
   /** @type {string[]} */
   #axes = ["step", "time", "relative"];
   #known = false;
-  /** @type {Map<string, unknown>|null} curves of the first panel that the parallel coordinates have been held against */
-  #held = null;
+  /** @type {number} how many runs there are to choose from */
+  #every = 0;
   /** @type {AbortController|null} */
   #rolling = null;
   #trouble = "";
@@ -72,7 +73,7 @@ export class Board {
     this.happenings = new Happenings(() => this.#dress());
     this.toolbar = new Toolbar(state, (smooth) => this.#preview(smooth));
     this.grid = new Grid(this);
-    this.mattered = new Mattered(state);
+    this.mattered = new Mattered(state, () => this.#update());
     this.message = h("p", { class: "chart-message", hidden: true });
     this.spoken = h("div", { class: "sr", "aria-live": "polite" });
     const heading = h("h2", { class: "sr" }, "Charts");
@@ -93,11 +94,12 @@ export class Board {
    * These runs are shown from now on.
    *
    * @param {ChartRun[]} runs those that matter most first
+   * @param {number} [every] of so many that fit, where these are a choice of them
    */
-  setRuns(runs) {
+  setRuns(runs, every = runs.length) {
     const before = new Set(this.#given.map((run) => run.id));
     const same = runs.length === before.size && runs.every((run) => before.has(run.id));
-    this.#given = runs;
+    [this.#given, this.#every] = [runs, every];
     this.#dress();
     if (same && (this.#known || runs.length)) return;
     void this.#roll();
@@ -135,6 +137,7 @@ export class Board {
     this.#timer = 0;
     this.store.touch(changed);
     this.happenings.touch(changed);
+    this.mattered.touch();
     this.#dress();
     if (!this.#rolling) void this.#roll();
     for (const panel of this.grid.panels.values()) panel.renew();
@@ -176,7 +179,7 @@ export class Board {
     const grouped = new Set(this.#given.map((run) => run.group).filter((group) => group !== null)).size > 0;
     this.view = viewOf(this.state, grouped, this.source === "system");
     if (this.toolbar.sliding !== null) this.view.smooth = this.toolbar.sliding;
-    const colours = this.fixedRuns ? "" : coloursOf(this.#given, this.view.mean);
+    const colours = this.fixedRuns ? "" : coloursOf(this.#given, this.view.mean, this.#every);
     this.toolbar.update(this.view, {
       metrics: this.#known ? this.#metrics.length : null,
       axes: this.#axes,
@@ -186,7 +189,8 @@ export class Board {
     const filter = this.state.get("metrics").trim();
     const wish = { looks: this.looks(), first: this.#sorted(), watched: watched(), filter };
     const sections = arrange(this.#metrics, wish);
-    this.grid.update(sections, { mattered: this.#matters() ? this.mattered.el : null, filtered: filter !== "" });
+    const mattered = this.#matters(sections.flatMap((section) => section.specs)) ? this.mattered.el : null;
+    this.grid.update(sections, { mattered, filtered: filter !== "" });
     this.#say(this.#trouble || (sections.length ? "" : this.#nothing(filter)));
   }
 
@@ -213,19 +217,15 @@ export class Board {
       .replace(/^metrics?\./, "");
   }
 
-  #matters() {
+  /**
+   * Configuration is held against the metric that the table is sorted by, else that of the first panel.
+   *
+   * @param {Spec[]} specs in their order
+   */
+  #matters(specs) {
     if (this.fixedRuns || this.source !== "metrics" || this.state.get("filter") === undefined) return false;
-    return this.mattered.update(this.#given, this.#target());
-  }
-
-  /** The metric that configuration is held against, with its last value in each run: of the first panel that is drawn. */
-  #target() {
-    const panels = [...this.grid.panels.values()];
-    const panel =
-      panels.find(({ spec }) => spec.key === this.#sorted()) ??
-      panels.find(({ el }) => el === this.grid.top?.firstElementChild);
-    if (!panel?.curves.size) return null;
-    return { key: panel.spec.key, values: this.#given.map((run) => panel.curves.get(run.id)?.lastY ?? null) };
+    const against = specs.find(({ key }) => key === this.#sorted()) ?? specs[0];
+    return this.mattered.update(this.#given, against?.key ?? null);
   }
 
   /** Runs with the events that are to be marked. */
@@ -257,9 +257,6 @@ export class Board {
   drawn(panel) {
     performance.mark("whirr-panel-drawn", { detail: panel.spec.key });
     if (this.cursor.panel === panel) this.frames.ask("cursor", () => this.#drawCursor());
-    if (panel.el !== this.grid.top?.firstElementChild || panel.curves === this.#held) return;
-    this.#held = panel.curves;
-    this.#update();
   }
 
   /**
@@ -320,11 +317,18 @@ export class Board {
 /**
  * @param {ChartRun[]} runs
  * @param {boolean} mean
+ * @param {number} every
  */
-function coloursOf(runs, mean) {
-  if (mean) return plural(new Set(runs.flatMap((run) => run.group ?? [])).size, "group");
-  const coloured = runs.filter((run) => run.colour).length;
+function coloursOf(runs, mean, every) {
   if (!runs.length) return "";
-  if (coloured === runs.length) return `${coloured} in colour`;
-  return `${coloured} in colour, ${runs.length - coloured} as context`;
+  const some = every > runs.length;
+  const count = (/** @type {number} */ number) => number.toLocaleString("en-US");
+  if (mean) {
+    const groups = plural(new Set(runs.map((run) => run.group)).size, "group");
+    return some ? `${groups}, of ${count(runs.length)} of ${count(every)} runs` : groups;
+  }
+  const coloured = runs.filter((run) => run.colour).length;
+  const context = runs.length - coloured;
+  const told = context ? `${coloured} in colour, ${context} as context` : `${coloured} in colour`;
+  return some ? `${told}, of ${count(every)} runs` : told;
 }

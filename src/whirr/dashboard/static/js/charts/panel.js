@@ -116,7 +116,8 @@ export class Panel {
   query(metric) {
     const [from, to] = this.host.view.zoom ?? [null, null];
     // Least and greatest of each stretch: two points for three pixels are as good as all.
-    const points = this.width > 1300 ? 1600 : this.width > 660 ? 800 : 400;
+    const wide = this.width > 1300 ? 1600 : this.width > 660 ? 800 : 400;
+    const points = this.host.view.mean ? Math.min(wide, pointsOfMany(this.host.runs.length)) : wide;
     return { metric, source: this.spec.source, x: this.host.view.x, from, to, points };
   }
 
@@ -294,3 +295,10 @@ export class Panel {
     band.style.width = `${range[1] - range[0]}px`;
   }
 }
+
+/**
+ * Points of each of many runs, of which the mean is drawn: steps, so that one run more does not ask for all of them anew.
+ *
+ * @param {number} runs
+ */
+const pointsOfMany = (runs) => (runs > 200 ? 100 : runs > 100 ? 200 : Infinity);

@@ -2,7 +2,7 @@
  * Which runs the charts show and in which colours: pinned ones and the best have colour, others are grey context.
  * @import {UrlState} from "../lib/state.js"
  * @import {Keyring} from "./keyring.js"
- * @import {Answer, ChartRun, Group, Mark, Row} from "./types.js"
+ * @import {Answer, ChartRun, Group, Mark, Question, Row} from "./types.js"
  */
 import { getJson } from "../lib/api.js";
 import { assign } from "../lib/colours.js";
@@ -11,6 +11,8 @@ import { queryOf, questionOf, quoted, sortOf } from "./question.js";
 /** So many runs have colour where fewer are pinned. */
 export const COLOURED = 8;
 const CHARTED = 60;
+/** Means of groups are of so many runs. */
+const MEANT = 500;
 const PALETTE = 10;
 const GREY = /** @type {Mark} */ ({ colour: null, dash: 0, pinned: false });
 
@@ -20,6 +22,8 @@ export class Choice {
   #config = /** @type {string[]} */ ([]);
   #top = /** @type {Row[]} */ ([]);
   #extra = /** @type {Row[]} */ ([]);
+  #members = /** @type {Row[] | null} */ (null);
+  #every = 0;
   #marks = /** @type {Map<string, Mark>} */ (new Map());
   #request = new AbortController();
   #told = "";
@@ -27,7 +31,7 @@ export class Choice {
   /**
    * @param {UrlState} state
    * @param {Keyring} keyring
-   * @param {(runs: ChartRun[]) => void} publish
+   * @param {(runs: ChartRun[], every: number) => void} publish with how many there are to choose from
    */
   constructor(state, keyring, publish) {
     this.state = state;
@@ -48,9 +52,10 @@ export class Choice {
     try {
       const top = await answer({ ...question, group: "", columns }, CHARTED, request.signal);
       const extra = await this.#others(top.rows, columns, request.signal);
+      const members = await this.#ofGroups({ ...question, columns }, request.signal);
       if (request.signal.aborted) return;
       this.#columns = top.columns.map((one) => one.key);
-      [this.#top, this.#extra] = [top.rows, extra];
+      [this.#top, this.#extra, this.#members, this.#every] = [top.rows, extra, members, top.chosen];
       this.update();
     } catch (error) {
       if (!request.signal.aborted) console.debug(error); // the table asks the same, and says what is wrong
@@ -80,6 +85,17 @@ export class Choice {
     return (await answer({ filter, hide: [], sort: "", group: "", columns }, CHARTED, signal)).rows;
   }
 
+  /**
+   * The runs that means are of: all of each group, or of large ones a part that is not chosen by how good they are.
+   * @param {Question} question
+   * @param {AbortSignal} signal
+   * @returns {Promise<Row[] | null>} null: no means are shown
+   */
+  async #ofGroups(question, signal) {
+    if (!question.group || !this.state.get("mean")) return null;
+    return (await answer(question, CHARTED, signal, MEANT)).rows;
+  }
+
   /** The runs that somebody chose: pinned, and in focus. */
   #special() {
     const focus = this.state.get("focus");
@@ -99,11 +115,11 @@ export class Choice {
     const focus = this.state.get("focus");
     const pinned = new Set(this.state.get("sel"));
     const kept = this.#extra.filter((row) => pinned.has(row.id) || row.id === focus);
-    const runs = [...this.#top, ...kept].map((row) => this.#chartRun(row, focus));
-    const now = JSON.stringify(runs);
+    const runs = (this.#members ?? [...this.#top, ...kept]).map((row) => this.#chartRun(row, focus));
+    const now = JSON.stringify([runs, this.#every]);
     if (now === this.#told) return;
     this.#told = now;
-    this.publish(runs);
+    this.publish(runs, this.#every);
   }
 
   #byRun() {
@@ -156,7 +172,7 @@ export class Choice {
       id: row.id,
       name: row.name || row.id,
       colour,
-      group: this.#groupOf(row),
+      group: row.group ?? this.#groupOf(row),
       dash,
       status: row.status,
       focus: row.id === focus,
@@ -169,10 +185,11 @@ export class Choice {
  * @param {Parameters<typeof queryOf>[0]} question
  * @param {number} count
  * @param {AbortSignal} signal
+ * @param {number} [sample] so many of all groups instead
  * @returns {Promise<Answer>}
  */
-function answer(question, count, signal) {
-  return getJson("/ui/runs", queryOf(question, 0, count), signal);
+function answer(question, count, signal, sample = 0) {
+  return getJson("/ui/runs", { ...queryOf(question, 0, count), sample: sample || null }, signal);
 }
 
 /**

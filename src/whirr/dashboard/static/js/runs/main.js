@@ -54,7 +54,7 @@ class RunsPage {
     this.sub = new SubLine(byId("sub"), this.state, this.keyring, () => this.table.shown.map((one) => one.column.key));
     this.drawer = new Drawer(byId("drawer"), this.state);
     this.board = new Board(byId("board"), { state: this.state });
-    this.choice = new Choice(this.state, this.keyring, (runs) => this.#chosen(runs));
+    this.choice = new Choice(this.state, this.keyring, (runs, every) => this.#chosen(runs, every));
     this.table.markOf = (row) => this.choice.markOf(row);
     this.workers = new WorkersStrip(byId("workers"));
   }
@@ -115,6 +115,7 @@ class RunsPage {
     }
     if (changed.has("tab")) this.drawer.showTab();
     if (["sel", "focus", "colour"].some((key) => changed.has(key))) this.choice.change();
+    if (changed.has("mean")) void this.choice.load();
     if (changed.has("sel")) drawPinned(byId("pinned"), this.state);
     this.sub.draw(this.store.answer);
     this.table.draw();
@@ -180,9 +181,12 @@ class RunsPage {
     this.filter.refuse(error);
   }
 
-  /** @param {ChartRun[]} runs */
-  #chosen(runs) {
-    this.board.setRuns(runs);
+  /**
+   * @param {ChartRun[]} runs
+   * @param {number} every
+   */
+  #chosen(runs, every) {
+    this.board.setRuns(runs, every);
     this.table.draw();
     const focus = runs.find((run) => run.focus);
     const pinned = this.state.get("sel").includes(focus?.id);
