@@ -252,6 +252,15 @@ def test_the_best_have_colour_and_pins_keep_theirs(board: Dashboard) -> None:
         assert "ctx" not in colour
 
 
+def test_the_best_is_bold_however_the_column_is_sorted(board: Dashboard) -> None:
+    with board.page("/?columns=val/loss&filter=tag:sweep-7&sort=val/loss") as page:
+        expect(rows(page).first.locator(".best")).to_have_count(1)
+        least = page.locator(".rows .best").inner_text()
+    with board.page("/?columns=val/loss&filter=tag:sweep-7 and has val/loss&sort=-val/loss") as page:
+        expect(page.locator(".rows .best")).to_have_count(1)
+        assert page.locator(".rows .best").inner_text() == least == cells(page, 1)[-1]
+
+
 def test_groups_can_have_the_colours(board: Dashboard) -> None:
     with board.page("/?filter=tag:sweep-7&group=optimizer&colour=group") as page:
         groups = page.locator(".rows .group")

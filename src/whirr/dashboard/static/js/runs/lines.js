@@ -4,6 +4,7 @@
  * @import {Shown} from "./shown.js"
  * @import {Group, Mark, Row} from "./types.js"
  */
+import { better } from "../charts/words.js";
 import { prefix } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { number, plural } from "../lib/format.js";
@@ -86,13 +87,22 @@ function valueCell(row, shown) {
   }
   box.classList.add("sorted");
   if (typeof cell === "number" && lo !== null && hi !== null) {
-    box.classList.toggle("best", cell === (shown.sorted === "down" ? hi : lo));
+    box.classList.toggle("best", cell === (isBestLow(shown) ? lo : hi));
     const bar = h("i", { class: "bar", "aria-hidden": "true" });
     bar.style.width = `${hi > lo ? Math.round(6 + ((cell - lo) / (hi - lo)) * (BAR - 6)) : BAR}px`;
     box.append(bar);
   }
   box.append(h("span", null, shown.write(cell)));
   return box;
+}
+
+/**
+ * Whether the smallest value of the sorted column is its best: as its name says, else as it is sorted.
+ * @param {Shown} shown
+ */
+function isBestLow({ column, sorted }) {
+  const direction = better(column.key);
+  return direction ? direction === "lower" : sorted === "up";
 }
 
 /**

@@ -14,7 +14,7 @@ import { lowerIsBetter, nextSort } from "./question.js";
 
 export const STATUSES = ["running", "queued", "completed", "failed", "cancelled", "unknown"];
 const COLOURINGS = [
-  ["run", "Pinned and best", "the pinned runs, and the best up to eight"],
+  ["run", "Pinned and first", "the pinned runs, and the first of the table up to eight"],
   ["pins", "Pinned only", "all others are grey"],
   ["group", "Group", "one colour and dash for each group"],
 ];
