@@ -80,7 +80,10 @@ def test_places_are_sent_so_that_they_stay_what_and_apart_where_they_are(x: list
         ([1e9, 1e9 + 1], True),
         ([1e300, 1], True),
         ([1e-60, 1e-60], True),
-        ([1e-60, 1], False),
+        ([1e-60, 1], True),
+        ([-1e-40, 1], True),
+        ([1e-37, 0, 1], False),
+        ([0, 0], False),
     ],
 )
 def test_values_are_sent_so_that_their_differences_can_be_seen(y: list[float], wide: bool) -> None:

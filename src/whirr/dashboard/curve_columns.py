@@ -15,6 +15,9 @@ from whirr.curves.table import Numbers
 VISIBLE = 1e-4
 """A share of what is drawn that is too small to see."""
 
+LEAST = np.finfo(np.float32).tiny
+"""Below this 32 bits lose digits, and then the value: on a logarithmic axis that is seen."""
+
 
 class Sent(NamedTuple):
     """The numbers of a curve, as they are sent.
@@ -117,7 +120,7 @@ def _narrow_enough(offsets: Numbers) -> bool:
 
 
 def _close_enough(y: Numbers) -> bool:
-    """Whether 32 bits are near enough for a picture as high as the values reach."""
+    """Whether 32 bits are near enough for a picture as high as the values reach, or of their powers of ten."""
     finite = y[np.isfinite(y)]
     if not len(finite):
         return True
@@ -125,5 +128,7 @@ def _close_enough(y: Numbers) -> bool:
         narrow = finite.astype(np.float32).astype(np.float64)
     if not np.isfinite(narrow).all():
         return False
+    if ((finite != 0) & (np.abs(finite) < LEAST)).any():
+        return False
     height = finite.max() / 2 - finite.min() / 2
-    return bool(np.abs(narrow - finite).max() <= VISIBLE * height) or bool(height == 0 and narrow[0] != 0)
+    return bool(np.abs(narrow - finite).max() <= VISIBLE * height) or bool(height == 0)
