@@ -181,6 +181,18 @@ def test_a_panel_for_each_metric_the_sorted_one_first(board: Dashboard) -> None:
         no_overflow(page)
 
 
+def test_runs_without_curves_take_no_colours(tmp_path: Path) -> None:
+    root = tmp_path / ".whirr"
+    for i in range(COLOURED + 4):
+        write_run(root, f"empty-{i}", started_at=f"2026-02-01T00:00:{i:02}.000000Z")
+        write_run(root, f"drawn-{i}", started_at=f"2026-01-01T00:00:{i:02}.000000Z")
+        write(root, f"drawn-{i}", {"metrics.jsonl": line(0, 0, 0, loss=1.0 + i) + line(1, 1, 1, loss=0.5 + i)})
+    with dashboard(root) as made, made.page() as page:
+        drawn = [f"drawn-{i}" for i in range(4, 12)]
+        assert set(drawn) <= set(saved_svg(page, "loss")), "the newest of those that have a curve"
+        assert page.locator(".rows .line:not(.ctx)").count() == COLOURED
+
+
 def test_labels_at_the_ends_name_the_coloured_runs_with_their_values(board: Dashboard) -> None:
     with board.page("/?sort=-val/acc&filter=tag:sweep-7") as page:
         panel(page, "val/acc")

@@ -79,6 +79,7 @@ def test_rows(client: httpx.Client) -> None:
         "tags": [],
         "group": None,
         "progress": None,
+        "logged": True,
         "cells": [0.2, 0.01, "NaN", None],
     }
     assert found["columns"][0] == {"key": "val/acc", "room": "metrics", "lo": 0.1, "hi": 0.3, "kind": "number"}

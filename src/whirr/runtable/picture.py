@@ -104,6 +104,7 @@ class Picture:
             tags=() if tags is MISSING else tags,
             group=groups and label(self._query.group, groups.values[groups.group[place]]),
             progress=None,
+            logged=self._rows.has_logged(slot),
             cells=tuple(self._cell(key, column, slot) for key, column in zip(self._keys, self._columns, strict=True)),
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from whirr.catalog import RunView
 from whirr.expression import And, Node, Not, Or, question_of, value_of
 from whirr.expression.matching import TAGS, WORDS, Question
-from whirr.runtable.column import Column, merged
+from whirr.runtable.column import BOOL, FLOAT, INT, Column, merged
 from whirr.runtable.sources import ROOMS, TAG, Source, Spellings, metrics_of, record_of, value_at
 from whirr.where import FIELDS, find
 
@@ -23,6 +23,7 @@ MOST_BYTES = 96 << 20
 """Of all columns together. Those for which nobody has asked for the longest time go first; they can be made anew."""
 
 BYTES_A_SLOT = 9
+NUMBERS = (FLOAT, INT, BOOL)
 NOTHING: tuple[list[int], list[Any]] = ([], [])
 
 
@@ -196,6 +197,13 @@ class Rows:
     def known(self) -> list[Source]:
         """Where there are values, but for fields, parts and lookups."""
         return [source for source in list(self._columns) if source.room in ROOMS]
+
+    def has_logged(self, slot: int) -> bool:
+        """Whether a run has logged a number."""
+        columns = [column for source, column in self._columns.items() if source.room == "metrics"]
+        if any(column is not None and column.kinds[slot] in NUMBERS for column in columns):
+            return True
+        return None in columns and bool(self._view(self.ids[slot], record=False, metrics=True).metrics)
 
     def room_of(self, key: str, slots: Slots) -> str:
         """Where most of these runs have a key: ``field``, ``summary``, ``metrics`` or ``config``."""

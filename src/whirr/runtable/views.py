@@ -98,6 +98,7 @@ class RowView(NamedTuple):
         duration_seconds: of a run that goes on: up to now.
         group: the label of its group; None without groups.
         progress: how much of it is done, 0 to 1; None where that is not known.
+        logged: whether it has logged numbers.
         cells: one a column; None where it does not have the key.
     """
 
@@ -111,6 +112,7 @@ class RowView(NamedTuple):
     tags: tuple[str, ...]
     group: str | None
     progress: float | None
+    logged: bool
     cells: tuple[Any, ...]
 
 

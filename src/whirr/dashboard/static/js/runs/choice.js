@@ -1,5 +1,5 @@
 /**
- * Which runs the charts show and in which colours: pinned ones and the best have colour, others are grey context.
+ * Which runs the charts show and in which colours: pinned ones and the first have colour, others are grey context.
  * @import {UrlState} from "../lib/state.js"
  * @import {Keyring} from "./keyring.js"
  * @import {Answer, ChartRun, Group, Mark, Question, Row} from "./types.js"
@@ -126,13 +126,13 @@ export class Choice {
     return this.state.get("colour") !== "group" || !this.state.get("group");
   }
 
-  /** The ids of the runs in colour: pinned, then the best in the order of the table, and the one in focus. */
+  /** The ids of the runs in colour: pinned, then the first in the table that have curves, and the one in focus. */
   #coloured() {
     const pinned = this.state.get("sel");
     if (this.state.get("colour") === "pins") return this.#special();
     const sorted = this.#columns.indexOf(sortOf(this.state.get("sort")).key);
-    const best = this.#top.filter((row) => (sorted < 0 || row.cells[sorted] !== null) && row.status !== "queued");
-    const coloured = [...new Set([...pinned, ...best.map((row) => row.id)])].slice(
+    const first = this.#top.filter((row) => (sorted < 0 || row.cells[sorted] !== null) && row.logged);
+    const coloured = [...new Set([...pinned, ...first.map((row) => row.id)])].slice(
       0,
       Math.max(COLOURED, pinned.length),
     );

@@ -8,7 +8,7 @@
  * @typedef {{
  *   id: string, name: string | null, status: string, cause: string | null, started_at: string | null,
  *   duration_seconds: number | null, job_id: string | null, tags: string[], group: string | null,
- *   progress: number | null, cells: Cell[]
+ *   progress: number | null, logged: boolean, cells: Cell[]
  * }} Row
  * @typedef {{
  *   every: number, chosen: number, running: number, version: string, now: number,
