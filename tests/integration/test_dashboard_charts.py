@@ -71,6 +71,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     for i in range(COLOURED + 4):
         write_run(made.root, f"once-{i}", name=f"once {i}", tags=["once"], config={"part": "ab"[i % 2]})
         write(made.root, f"once-{i}", {"metrics.jsonl": line(0, 100, 0, once=30.0 + i)})
+    for i in range(COLOURED):
+        write_run(made.root, f"near-{i}", name=f"near {i}", tags=["near"])
+        near = [line(s, s, s, near=0.80013 + i / 10_000) for s in range(3)]
+        write(made.root, f"near-{i}", {"metrics.jsonl": b"".join(near)})
     write_run(made.root, "diverging", name="diverging", tags=["diverging"])
     losses = [0.1, 0.2, 1e-300, 1e300, 1e308]
     write(made.root, "diverging", {"metrics.jsonl": b"".join(line(i, i, i, loss=y) for i, y in enumerate(losses))})
@@ -191,6 +195,11 @@ def test_runs_without_curves_take_no_colours(tmp_path: Path) -> None:
         drawn = [f"drawn-{i}" for i in range(4, 12)]
         assert set(drawn) <= set(saved_svg(page, "loss")), "the newest of those that have a curve"
         assert page.locator(".rows .line:not(.ctx)").count() == COLOURED
+
+
+def test_labels_tell_apart_what_the_axis_tells_apart(board: Dashboard) -> None:
+    with board.page("/?filter=tag:near") as page:
+        assert {f"0.{80013 + 10 * i}" for i in range(COLOURED)} <= set(saved_svg(page, "near"))
 
 
 def test_labels_at_the_ends_name_the_coloured_runs_with_their_values(board: Dashboard) -> None:

@@ -41,6 +41,8 @@ const LEAST_NAME = 84;
 const WIDEST_LABEL = 180;
 /** Between the plot and the text of a label. */
 const LEADER = 14;
+const LEAST_DIGITS = 3;
+const MOST_DIGITS = 8;
 
 /**
  * @param {{lines: Line[], events: Mark[], view: View, shown: [number, number]}} content
@@ -119,7 +121,21 @@ function ending(line, [from, to], y) {
   while (i >= 0 && !drawable(line.y[i], y)) i -= 1;
   if (i < 0 || line.x[i] < from) return null;
   const at = Math.min(y.start, Math.max(y.end, y.to(line.y[i])));
-  return { line, name: line.label, value: number(line.y[i], 3), x: line.x[i], y: at, textY: at };
+  return { line, name: line.label, value: number(line.y[i], digitsOf(line.y[i], y)), x: line.x[i], y: at, textY: at };
+}
+
+/**
+ * As many digits, as `number` counts them, as tell apart what lies a fiftieth of the axis apart.
+ *
+ * @param {number} value
+ * @param {Scale} scale
+ */
+function digitsOf(value, scale) {
+  if (scale.log || !value) return LEAST_DIGITS;
+  const decimals = Math.ceil(-Math.log10((scale.hi - scale.lo) / 50));
+  const power = Math.floor(Math.log10(Math.abs(value)));
+  const digits = power < -3 ? decimals + power + 1 : decimals + Math.max(0, power);
+  return Math.max(LEAST_DIGITS, Math.min(MOST_DIGITS, digits));
 }
 
 /**
