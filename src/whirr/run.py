@@ -73,7 +73,7 @@ class Run:
         self._thread = threading.current_thread()
         self._lock = threading.RLock()
         self._ended = False
-        self._disabled = settings.disabled
+        self._disabled = self._told = settings.disabled
         self._metrics: MetricsWriter | None = None
         self._upkeep: Upkeep | None = None
         self._capture: Capture | None = None
@@ -252,20 +252,26 @@ class Run:
             hurried: the process is about to be killed: wait as little as possible.
         """
         with self._lock:
-            over, self._ended = self._ended or self._disabled, True
-        _session.forget(self)
+            self._ended = True
+            ending = {} if self._told else self._tell(cause)
+            over, self._told = self._told, True  # over also where a signal ended it while it was told
+        _session.forget(self)  # not before: whoever ends the process meanwhile ends the run
         if over:
             return
-        self._follow()
-        ending: dict[str, Any] = {"cause": cause}
-        if self._upkeep is not None:
-            ending = {"status": "failed" if cause else "completed", **self._times(), "cause": cause}
         if self._capture is not None:
-            self._document.update(ending)  # should the process be killed while the rest is written
             if self._upkeep is not None and not hurried:
                 self._upkeep.begin_to_close()
             self._capture.finish(HURRIED_PATIENCE if hurried else CAPTURE_LIMIT)
         self._close(ending, hurried)
+
+    def _tell(self, cause: dict[str, Any] | None) -> dict[str, Any]:
+        """Write how the run ends, should the process be killed while the rest is written."""
+        self._follow()
+        if self._upkeep is None:
+            return {"cause": cause}
+        ending = {"status": "failed" if cause else "completed", **self._times(), "cause": cause}
+        self._document.update(ending)
+        return ending
 
     def _times(self) -> dict[str, Any]:
         return {"finished_at": clock.stamp(), "duration_seconds": round(monotonic() - self._started, 6)}
@@ -360,6 +366,7 @@ def _unpickle(run_id: str, folder: Path | None, config: dict[str, Any], disabled
     run = Run.__new__(Run)
     run._run_id, run._folder, run._disabled = run_id, folder, disabled
     run._ended = ended or (folder is not None and not is_live(folder))
+    run._told = run._ended or disabled
     run._config = as_config(config)
     run._lock, run._thread, run._metrics = threading.RLock(), threading.current_thread(), None
     run._append = _append_nowhere

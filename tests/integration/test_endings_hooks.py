@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ending_cases import ERROR, PYTHON, Outcome, run_twice
-from helpers import QUICK, only_run, outputs, program, start, stored_meta, wait_until
+from helpers import QUICK, only_run, outputs, program, run_dirs, start, stored_meta, wait_until
 
 IMPORTS = "import atexit, os, signal, sys, threading, time\nimport whirr\n"
 INIT = f'run = whirr.init({QUICK})\nrun.log({{"loss": 0.5}})\n'
@@ -198,6 +198,40 @@ def test_sigterm_from_another_process_while_training_computes(tmp_path: Path) ->
     assert process.returncode == -15
     meta = stored_meta(only_run(tmp_path))
     assert (meta["status"], meta["cause"]["signal"]) == ("failed", "SIGTERM")
+
+
+STRUCK = """
+for number in range({moments}):
+    if os.fork() == 0:
+        run = whirr.init({quick})
+        for thread in threading.enumerate():  # what is captured is on disk: the ending waits for nobody
+            if thread.name == "whirr-capture":
+                thread.join()
+
+        def strike(frame, event, argument, left=[number]):
+            left[0] -= event == "call"
+            if left[0] < 0:
+                sys.setprofile(None)
+                os.kill(os.getpid(), signal.{name})
+
+        sys.setprofile(strike)
+        run.finish()
+        break
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_at_any_moment_of_finish_leaves_an_ending(name: str, tmp_path: Path) -> None:
+    """It strikes at each call of a Python function in turn."""
+    moments = 30
+    script = program(tmp_path / "train.py", IMPORTS + STRUCK.format(moments=moments, quick=QUICK, name=name))
+    outputs(start([*PYTHON, script], tmp_path))
+    metas = [stored_meta(run_dir) for run_dir in run_dirs(tmp_path)]
+    assert len(metas) == moments
+    for meta in metas:
+        assert meta["status"] == ("failed" if meta["cause"] else "completed"), meta
+        assert (meta["cause"] or {}).get("kind") in (None, "signal", "interrupt"), meta
 
 
 @pytest.mark.parametrize("mode", ["disabled", "enabled"])
