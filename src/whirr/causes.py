@@ -13,10 +13,10 @@ LONGEST_TRACEBACK = 20_000
 
 
 def of_exception(error: BaseException) -> dict[str, Any] | None:
-    """The cause in an exception; None for an exit that means success."""
+    """The cause in an exception; None for one that means success."""
     if isinstance(error, SystemExit):
         return of_exit(error.code)
-    if isinstance(error, GeneratorExit):
+    if isinstance(error, GeneratorExit):  # a generator that is closed early ends as it may
         return None
     if isinstance(error, KeyboardInterrupt):
         return {"kind": "interrupt", "message": "interrupted (Ctrl-C)", "traceback": _traceback(error)}

@@ -44,3 +44,7 @@ def test_all_lines_of_an_exit_are_on_one() -> None:
         "exit_code": 1,
         "message": "exited: usage: train.py no data",
     }
+
+
+def test_a_generator_that_is_closed_early_has_not_failed() -> None:
+    assert causes.of_exception(GeneratorExit()) is None
