@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from whirr import process
+from whirr.errors import FolderError
 from whirr.model import WorkerInfo
 
 WORKERS, ATTEMPTS = "workers", "attempts"
@@ -57,9 +58,16 @@ class Held:
             return False
 
     def tell(self, text: str) -> None:
-        """Say something to those who find the lock held."""
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text.encode(), 0)
+        """Say something to those who find the lock, held or not.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, os.fsencode(text), 0)
+        except OSError as error:
+            raise FolderError(f"cannot write {self._path}: {error.strerror}", hint="make room on its disk") from None
 
     def release(self, *, remove: bool = False) -> None:
         """Let go; ``remove`` also takes the file away, for a lock whose name is never used again."""
@@ -104,7 +112,7 @@ def is_held(path: Path) -> bool:
 
 def told(path: Path) -> str:
     """What the holder of a lock said last."""
-    return path.read_text(errors="replace").strip() if path.exists() else ""
+    return os.fsdecode(path.read_bytes()) if path.exists() else ""
 
 
 def is_dead(worker: WorkerInfo, queue: Path) -> bool | None:

@@ -200,6 +200,29 @@ def test_a_killed_worker_leaves_its_files_to_the_next_on_its_machine(server: Ser
     assert len(at_server(server, "attempts/1/artifacts/model.bin")) == 2**20
 
 
+@pytest.mark.parametrize(("first", "second"), [("d1", "d2"), ("d1", ".whirr"), (".whirr", "d2")])
+def test_a_job_that_ended_is_not_run_again_by_a_worker_with_another_data_folder(
+    server: Served, hub: RemoteHub, first: str, second: str
+) -> None:
+    submit(server)
+    of = {name: server.place / name / hub.info.id / "runs/job-1/1" for name in ("d1", "d2")}
+    of[".whirr"] = server.root / "runs/job-1"
+    with worker(server, "one", "--data-dir", str(server.place / first)) as killed:
+        wait_until(lambda: at_server(server, "output.log") == b"step 0\n", 30)
+        server.kill()
+        (server.place / "go").touch()
+        wait_until(lambda: (of[first] / "result.1.json").exists(), 30)
+        killed.kill()
+        outputs(killed)
+        server.start()
+    told = drain(server, "one", "--data-dir", str(server.place / second)).err
+    assert "job 1 lost its worker" in told
+    job = hub.job(1)
+    assert (job.status, job.attempt, job.cause) == ("completed", 1, None), told
+    assert at_server(server, "output.log") == b"step 0\nthe last line, without an end"
+    assert len(at_server(server, "artifacts/model.bin")) == 2**20
+
+
 def test_on_a_disk_that_the_server_shares_nothing_is_copied(server: Served, hub: RemoteHub) -> None:
     (server.place / "go").touch()
     submit(server)

@@ -68,7 +68,7 @@ class Jobs:
         self._lease_s = lease_s
         self._started = started
         self.running: dict[Key, Active] = {}
-        self.unreported: list[tuple[Lease, Outcome]] = []
+        self.unreported: list[tuple[Folders, Lease, Outcome]] = []
         self._held_since: dict[Key, float] = {}
         self._unwanted: dict[Key, StopReason] = {}
         self._renewed = clock_gettime(CLOCK_BOOTTIME)
@@ -132,13 +132,14 @@ class Jobs:
         """An attempt has ended: it is reported when its files are where they belong."""
         self._held_since.pop((lease.job_id, lease.attempt), None)
         self._folders.ended(lease)
-        self.unreported.append((lease, outcome))
+        self.unreported.append((self._folders, lease, outcome))
 
-    def adopt(self, lease: Lease, outcome: Outcome) -> bool:
+    def adopt(self, folders: Folders, lease: Lease, outcome: Outcome) -> bool:
         """Report the end of an attempt of a dead worker, as of one of its own; False where that is under way."""
-        if any(known == lease for known, _ in self.unreported) or not self._folders.take_over(lease):
+        if any(known == lease for _, known, _ in self.unreported) or not folders.take_over(lease):
             return False
-        self._over(lease, outcome)
+        folders.ended(lease)
+        self.unreported.append((folders, lease, outcome))
         return True
 
     def _task(self, claim: Claim, checkout: Checkout | None) -> Task:
@@ -193,19 +194,19 @@ class Jobs:
             StoreError, FolderError: not now; what could not be reported stays.
         """
         reported = False
-        for lease, outcome in [each for each in self.unreported if self._folders.complete(each[0])]:
+        for folders, lease, outcome in [each for each in self.unreported if each[0].complete(each[1])]:
             try:
                 job = self._hub.finish(lease, outcome)
             except (LeaseLost, NotFound) as error:
                 self._say(f"{error}; its result is kept as that attempt's own")
             except BaseException:
-                self.unreported.remove((lease, outcome))
-                self.unreported.append((lease, outcome))  # the next time another one is tried first
+                self.unreported.remove((folders, lease, outcome))
+                self.unreported.append((folders, lease, outcome))  # the next time another one is tried first
                 raise
             else:
                 self._say(_ended(job, outcome))
-            self.unreported.remove((lease, outcome))
-            self._folders.reported(lease)
+            self.unreported.remove((folders, lease, outcome))
+            folders.reported(lease)
             reported = True
         return reported
 
@@ -228,7 +229,7 @@ class Jobs:
     @property
     def reportable(self) -> bool:
         """Whether an attempt that has ended waits only for the hub."""
-        return any(self._folders.complete(lease) for lease, _ in self.unreported)
+        return any(folders.complete(lease) for folders, lease, _ in self.unreported)
 
     def hold_on(self) -> None:
         """Nothing listens at the server's address: its leases hold, and the jobs run on, as long as the hub says.
@@ -254,7 +255,7 @@ class Jobs:
             self._held_since[key] = since
             if key in self.running:
                 self._pulse(key)
-        ended = {(lease.job_id, lease.attempt) for lease, _ in self.unreported}
+        ended = {(lease.job_id, lease.attempt) for _, lease, _ in self.unreported}
         for key in held.keys() - self.running.keys() - self._checkouts.pending.keys() - ended:
             cause = Cause(CauseKind.START_FAILED, "the answer to its claim was lost with the connection")
             self._over(held[key], Outcome(Verdict.REQUEUE, cause, 0.0, clock.stamp()))
@@ -287,5 +288,6 @@ def _ended(job: Job, outcome: Outcome) -> str:
     why = outcome.cause.message if outcome.cause and job.status is not JobStatus.COMPLETED else ""
     if job.status.terminal and job.cause is not None:
         why = job.cause.message
-    status = "queued again" if job.status is JobStatus.QUEUED else str(job.status)
+    queued_again = job.status is JobStatus.QUEUED or job.status.active  # it may run again by now
+    status = "queued again" if queued_again else str(job.status)
     return f"{_name(job)} {status} after {clock.format_duration(outcome.duration_s)}" + (f": {why}" if why else "")

@@ -20,6 +20,7 @@ from whirr.locks import Held, attempt_lock, worker_lock
 from whirr.model import Lease, Outcome, WorkerInfo
 from whirr.worker.folders import Folders, InPlace
 from whirr.worker.jobs import Jobs
+from whirr.worker.places import Places, described
 from whirr.worker.reaper import abandoned, reap, unsettled
 from whirr.worker.signals import Signals
 
@@ -112,6 +113,7 @@ class Worker:
         )
         self._selector = selectors.DefaultSelector()
         self._folders = folders or InPlace(hub.root)
+        self._places = Places(self._folders, queue, hub, say)
         self._jobs = Jobs(
             hub,
             executor,
@@ -159,6 +161,8 @@ class Worker:
         except OSError as error:
             raise not_written(self._queue, error) from None
         try:
+            if self._hub.locks is None:
+                lock.tell(described(self._folders))
             self._hub.register(self.info)
             self._registered = True
             bell = self._hub.listen(self.info.id)
@@ -174,6 +178,7 @@ class Worker:
             finally:
                 bell.close()
                 self._jobs.close()
+                self._places.close()
                 with suppress(WhirrError) if self._away else self._tolerant("leaving the queue"):
                     if not self._jobs.count:
                         self._hub.leave(self.info.id)
@@ -215,12 +220,13 @@ class Worker:
         if self._away:
             self._look = False
             return
-        settle = self._settle if self._folders.sends else None
         with self._tolerant("clearing up after dead workers"):
             if self._is_due("reap", REAP_EVERY_S) and (
                 abandoned(self._queue) or self._is_due("ask", self._hub.look_every_s)
             ):
-                self._look |= reap(self._hub, self._queue, self._say, folders=self._folders, settle=settle) > 0
+                self._look |= (
+                    reap(self._hub, self._queue, self._say, folders_of=self._places.of, settle=self._settle) > 0
+                )
         if self._look and time.monotonic() >= self._hold_until:
             self._look = False
             self._take_jobs()
@@ -256,8 +262,10 @@ class Worker:
                 self._jobs.hold_on()
             raise
 
-    def _settle(self, lease: Lease, outcome: Outcome) -> str | None:
-        return "its files are being sent" if self._jobs.adopt(lease, outcome) else None
+    def _settle(self, folders: Folders, lease: Lease, outcome: Outcome) -> str | None:
+        if not folders.sends:
+            return str(self._hub.finish(lease, outcome).status)
+        return "its files are being sent" if self._jobs.adopt(folders, lease, outcome) else None
 
     def _take_jobs(self) -> None:
         while self._mode is Mode.WORKING and self._jobs.count < self._options.slots:

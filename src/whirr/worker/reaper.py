@@ -28,8 +28,8 @@ REAPER_LOCK = "reaper.lock"
 FORGET_AFTER_S = 60.0
 
 
-Settle = Callable[[Lease, Outcome], "str | None"]
-"""Reports the end of an attempt; what became of its job, or None where that is under way already."""
+Settle = Callable[[Folders, Lease, Outcome], "str | None"]
+"""Reports the end of an attempt that wrote there; what became of its job, or None where that is under way already."""
 
 
 def reap(
@@ -37,7 +37,7 @@ def reap(
     queue: Path,
     said: Callable[[str], None] = lambda _: None,
     *,
-    folders: Folders | None = None,
+    folders_of: Callable[[WorkerInfo], Folders] | None = None,
     settle: Settle | None = None,
 ) -> int:
     """Clear up after the dead workers of this machine; how many of their jobs were settled.
@@ -45,7 +45,7 @@ def reap(
     Args:
         queue: the folder of the locks.
         said: is told what was done, a line each.
-        folders: where their jobs wrote (default: in the hub's own folder).
+        folders_of: where the jobs of each wrote (default: in the hub's own folder).
         settle: reports the end of an attempt (default: to the hub, at once).
 
     Raises:
@@ -60,7 +60,7 @@ def reap(
     except BlockingIOError:  # another worker is at it
         return 0
     try:
-        reaper = _Reaper(hub, queue, said, folders or InPlace(hub.root), settle)
+        reaper = _Reaper(hub, queue, said, folders_of or (lambda _: InPlace(hub.root)), settle)
         settled = sum(map(reaper.bury, dead))
         _forget_unknown(queue, dead)
     finally:
@@ -100,9 +100,14 @@ class _Reaper:
     """What ``reap`` does with each dead worker; its arguments are those of ``reap``."""
 
     def __init__(
-        self, hub: Hub, queue: Path, said: Callable[[str], None], folders: Folders, settle: Settle | None
+        self,
+        hub: Hub,
+        queue: Path,
+        said: Callable[[str], None],
+        folders_of: Callable[[WorkerInfo], Folders],
+        settle: Settle | None,
     ) -> None:
-        self._hub, self._queue, self._said, self._folders = hub, queue, said, folders
+        self._hub, self._queue, self._said, self._folders_of = hub, queue, said, folders_of
         self._settle_with = settle or self._finish
         self.troubles: list[FolderError] = []
 
@@ -117,13 +122,13 @@ class _Reaper:
                 left += 1  # its supervisor is still at work
                 continue
             try:
-                done = self._settle(lease)
+                done = self._settle(self._folders_of(worker), lease)
             except FolderError as error:  # of this one job
                 left += 1
                 self.troubles.append(error)
             except OSError as error:  # how it ended stands in there
                 left += 1
-                self.troubles.append(_cannot_read(self._folders.place(lease.job_id, lease.attempt), error))
+                self.troubles.append(_cannot_read(self._folders_of(worker).place(lease.job_id, lease.attempt), error))
             else:
                 settled += done
                 left += not done
@@ -133,15 +138,15 @@ class _Reaper:
             self._said(f"worker {worker.name} ({worker.id}) is gone")
         return settled
 
-    def _settle(self, lease: Lease) -> bool:
-        run_dir = self._folders.place(lease.job_id, lease.attempt)
+    def _settle(self, folders: Folders, lease: Lease) -> bool:
+        run_dir = folders.place(lease.job_id, lease.attempt)
         with _pinned(run_dir / OUTPUT) as output:
             if lease not in self._hub.leases(lease.worker):  # it ran out, and the output may be the next attempt's
                 return False
             killed = clear(mark(self._queue, lease.job_id, lease.attempt), output)
         job = self._hub.job(lease.job_id)
         try:
-            after = self._settle_with(lease, _outcome(run_dir, lease, job.started_at, job.spec.timeout_s))
+            after = self._settle_with(folders, lease, _outcome(run_dir, lease, job.started_at, job.spec.timeout_s))
         except LeaseLost:
             return False
         if after is None:
@@ -151,7 +156,7 @@ class _Reaper:
         self._said(f"job {lease.job_id} lost its worker: {after}{swept}")
         return True
 
-    def _finish(self, lease: Lease, outcome: Outcome) -> str:
+    def _finish(self, _: Folders, lease: Lease, outcome: Outcome) -> str:
         return str(self._hub.finish(lease, outcome).status)
 
 
