@@ -18,6 +18,9 @@ from whirr.errors import FolderError
 from whirr.model import WorkerInfo
 
 WORKERS, ATTEMPTS = "workers", "attempts"
+SERVER = "server.lock"
+"""In the queue's folder: a server holds it alone, or several that know of each other share it."""
+
 PATIENCE_S = 10.0
 PAUSE_S = 0.001
 
@@ -35,17 +38,24 @@ def attempt_lock(queue: Path, job_id: int, attempt: int) -> Path:
 class Held:
     """A lock that this process holds until ``release``, or until it dies.
 
+    Args:
+        shared: others that share it may hold it too.
+        patience_s: who only asks whether it is held is waited for so long.
+
     Raises:
         BlockingIOError: another holds it.
         OSError: the file cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False, patience_s: float = PATIENCE_S) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            take(self._handle)
+            if shared:
+                fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            else:
+                take(self._handle, patience_s)
         except BaseException:
             os.close(self._handle)
             raise
@@ -76,13 +86,13 @@ class Held:
         os.close(self._handle)
 
 
-def take(handle: int) -> None:
+def take(handle: int, patience_s: float = PATIENCE_S) -> None:
     """Take the lock of an open file. Who only asks whether it is held shares it for that moment, and is waited for.
 
     Raises:
         BlockingIOError: another holds it.
     """
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + patience_s
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,14 +105,19 @@ def take(handle: int) -> None:
         time.sleep(PAUSE_S)
 
 
-def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock; a file that is not there is held by nobody."""
+def is_held(path: Path, *, shared: bool = False) -> bool:
+    """Whether somebody holds the lock; a file that is not there is held by nobody.
+
+    Args:
+        shared: also who shares it counts.
+    """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask at once do not see each other
+        # Two who ask at once do not see each other, unless they ask for those who share it.
+        fcntl.flock(handle, (fcntl.LOCK_EX if shared else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

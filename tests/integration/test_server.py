@@ -81,6 +81,23 @@ def test_what_cannot_be_served_is_one_clear_error(tmp_path: Path) -> None:
             assert "Traceback" not in found.stderr
 
 
+def test_a_server_that_is_alone_and_replicas_exclude_each_other(tmp_path: Path, postgres_url: str) -> None:
+    database = ("--database-url", postgres_url)
+    again = ("server", "--port", "0", *database)
+    with running_server(tmp_path, *database, "--replicas") as first:
+        where = ("--data-dir", str(first.root))
+        alone = whirr(first, *again, *where)
+        assert (alone.returncode, alone.stdout) == (2, "")
+        assert f"error: another server runs over {first.root}" in alone.stderr
+        with running_server(tmp_path, *database, "--replicas"):
+            first.kill()
+            assert whirr(first, *again, *where).returncode == 2
+    with running_server(tmp_path, *database) as server:
+        replica = whirr(server, *again, *where, "--replicas")
+        assert (replica.returncode, replica.stdout) == (2, "")
+        assert f"error: a server without --replicas runs over {server.root}" in replica.stderr
+
+
 def test_another_user_joins_with_a_token_and_leaves(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         made = whirr(server, "token", "create", "box1", "--role", "worker", "--expires", "30d", "--server", server.url)

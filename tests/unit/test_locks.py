@@ -79,6 +79,21 @@ def test_a_lock_that_was_moved_is_not_in_place(path: Path) -> None:
     lock.release()
 
 
+def test_those_who_share_it_keep_out_who_wants_it_alone(path: Path) -> None:
+    locks = [Held(path, shared=True), Held(path, shared=True)]
+    assert (is_held(path), is_held(path, shared=True)) == (False, True)
+    with pytest.raises(BlockingIOError):
+        Held(path, patience_s=0)
+    for lock in locks:
+        lock.release()
+    assert not is_held(path, shared=True)
+    alone = Held(path)
+    assert (is_held(path), is_held(path, shared=True)) == (True, True)
+    with pytest.raises(BlockingIOError):
+        Held(path, shared=True)
+    alone.release()
+
+
 def test_a_refused_lock_leaves_no_descriptor_open(path: Path) -> None:
     lock = Held(path)
     before = os.listdir("/proc/self/fd")

@@ -16,13 +16,13 @@ from whirr import clock
 from whirr.cli.common import Place, dir_option
 from whirr.cli.queue import place_of
 from whirr.cli.screen import clean, emit, note
-from whirr.cli.server import LOCK, need_extra
+from whirr.cli.server import need_extra
 from whirr.config import Settings
 from whirr.connect import open_hub
 from whirr.errors import NotFound, UsageError
 from whirr.folder import RUNS
 from whirr.local import LocalHub
-from whirr.locks import is_held, told
+from whirr.locks import SERVER, is_held, told
 from whirr.model import Role, Token
 from whirr.process import person
 
@@ -112,8 +112,8 @@ def _serve(hub: LocalHub, listening: socket.socket, prefix: str, hosts: tuple[st
         return f"{base}/login?code={app.state.sessions.code(owner)}"
 
     note(f"whirr dashboard over {clean(os.fspath(hub.root))}; Ctrl-C ends it")
-    if is_held(hub.queue / LOCK):
-        note(f"a server runs over this folder too: {told(hub.queue / LOCK) or 'see who started it'}")
+    if is_held(hub.queue / SERVER, shared=True):
+        note(f"a server runs over this folder too: {told(hub.queue / SERVER) or 'see who started it'}")
     _tell_the_way(os.environ, listening.getsockname()[1])
     emit(link(here + prefix))
     if browser:

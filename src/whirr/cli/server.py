@@ -20,14 +20,16 @@ from whirr.connect import open_hub
 from whirr.credentials import Credentials
 from whirr.errors import MissingExtra, UsageError, WhirrError, how_to_install
 from whirr.local import LocalHub
-from whirr.locks import Held
+from whirr.locks import SERVER, Held
 from whirr.model import Role
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-LOCK = "server.lock"
 OUTAGE_S = 7200.0
+PROBED_S = 0.5
+"""How long others may be looking whether a server runs, before it counts as one that does."""
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ADMIN = "admin"
 EXTRA = ("fastapi", "httptools", "jinja2", "numpy", "prometheus_client", "tsdownsample", "uvicorn")
@@ -100,13 +102,12 @@ def command(
     prefix = "/" + path_prefix.strip("/") if path_prefix.strip("/") else ""
     hub = open_hub(data_dir or place_of(None), database, serving=True, outage_s=outage_s, said=LOG.warning)
     try:
-        lock = None if replicas else _alone(hub)
+        lock = _held(hub, replicas=replicas)
         listening = open_socket(host, port)
         urls = addresses(host, listening.getsockname()[:2], prefix, tls=tls is not None)
         hub.hold_leases()
         hub.inbox.sweep()
-        if lock is not None:
-            lock.tell(urls[0])
+        lock.tell(urls[0])
         _greet(hub, urls)
         if tls is None and not behind_proxy and not is_loopback(host):
             note(EXPOSED)
@@ -114,8 +115,7 @@ def command(
         app = _app(hub, hosts_of(host, allowed_host), prefix)
         serve(app, listening, tls, behind_proxy=behind_proxy)
         log.close()
-        if lock is not None:
-            lock.release()
+        lock.release()
     finally:
         hub.close()
 
@@ -137,12 +137,15 @@ def _app(hub: LocalHub, hosts: frozenset[str], prefix: str) -> FastAPI:
     return application(hub, hosts=hosts, prefix=prefix)
 
 
-def _alone(hub: LocalHub) -> Held:
+def _held(hub: LocalHub, *, replicas: bool) -> Held:
+    """The lock that keeps a server that is alone from running beside any other."""
     try:
-        return Held(hub.queue / LOCK)
+        return Held(hub.queue / SERVER, shared=replicas, patience_s=PROBED_S)
     except BlockingIOError:
+        alone = f"a server without --replicas runs over {hub.root}"
         raise UsageError(
-            f"another server runs over {hub.root}", hint="stop it, or give --replicas where they share PostgreSQL"
+            alone if replicas else f"another server runs over {hub.root}",
+            hint="stop it, or give all of them --replicas where they share PostgreSQL",
         ) from None
 
 
