@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from whirr.config import Settings
 from whirr.errors import NotFound, no_access, warn
 from whirr.folder import QUEUE
 from whirr.local import LocalHub
-from whirr.pairing import make_queue, pair
+from whirr.pairing import make_queue, pair, see_unused
 from whirr.store import open_database
 from whirr.store.database import Clock
 from whirr.transport import TRIES, Transport
@@ -35,16 +36,20 @@ def connect(
 
     Args:
         make: make the queue where there is none; otherwise that is an error, and nothing is written.
-        adopt: as in ``open_hub``, as is ``said``.
+        adopt: as in ``open_hub``, unless a worker or a server still works with the other folder.
+        said: as in ``open_hub``.
 
     Raises:
         NotFound: there is no queue yet.
         FolderError: as ``open_hub``, or it may not be looked into.
-        UsageError: as ``open_hub``.
+        UsageError: as ``open_hub``; somebody works with the other folder.
         StoreError: the database cannot be opened.
     """
     if not (make or settings.database_url or has_queue(root)):
         raise NotFound(f"there is no queue in {root}", hint="whirr submit -- COMMAND makes one")
+    if adopt and settings.database_url:
+        with closing(open_database(settings.database_url)) as database:
+            see_unused(root, database)
     return open_hub(root, settings.database_url, adopt=adopt, said=said)
 
 

@@ -7,12 +7,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from whirr.hub import Hub
-from whirr.model import FORGET_AFTER_S, Job, JobStatus, Sighting, WorkerInfo
+from whirr.model import FORGET_AFTER_S, UNSEEN_AFTER_S, Job, JobStatus, Sighting, WorkerInfo
 
 ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
-
-UNSEEN_AFTER_S = 30.0
-"""Seconds without a sign of life after which a worker is called unseen."""
 
 SHOWN_S = 86400.0
 """Seconds after its last sign of life for which a worker without a job is shown."""

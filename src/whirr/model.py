@@ -19,6 +19,9 @@ BACKOFF_FIRST_S, BACKOFF_MOST_S = 5.0, 300.0
 SHORT_ATTEMPT_S = 10.0
 """An attempt that is queued again sooner than this for one of the causes SPINNING waits a little."""
 
+UNSEEN_AFTER_S = 30.0
+"""Seconds without a sign of life after which a worker is called unseen."""
+
 FORGET_AFTER_S = 7 * 86400.0
 """Seconds without a sign of life after which a worker that has no job is forgotten."""
 

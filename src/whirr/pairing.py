@@ -15,10 +15,14 @@ from typing import Any
 
 import orjson
 
+from whirr import clock
 from whirr.errors import UsageError, not_written
 from whirr.folder import QUEUE, make_root
 from whirr.jsonio import read_document, write_atomic
+from whirr.locks import SERVER, is_dead, is_held, told
+from whirr.model import UNSEEN_AFTER_S
 from whirr.store.database import Database, Transaction
+from whirr.store.rows import worker_of
 
 FACT = "folder"
 FILE = "folder.json"
@@ -43,6 +47,32 @@ def pair(root: Path, database: Database, *, adopt: bool = False) -> None:
             f"the queue at {database.url} keeps its runs in {known['path']} on {known['host']}, not in {root}",
             hint="name that folder (WHIRR_DIR, --dir, --data-dir) or another database;"
             " where this folder has taken its place: whirr init --adopt",
+        )
+
+
+def see_unused(root: Path, database: Database) -> None:
+    """See that no worker and no server that can be seen still goes on with another folder of a database.
+
+    Raises:
+        UsageError: one does.
+    """
+    with database.snapshot() as tx:
+        known, workers = _known(tx), [worker_of(row) for row in tx.all("workers")]
+    if known is None or known["id"] == _id_of(root):
+        return
+    queue = Path(known["path"]) / QUEUE
+    since = clock.now().timestamp() - UNSEEN_AFTER_S
+    alive = [
+        f"worker {worker.name} on {worker.host}"
+        for worker in workers
+        if clock.epoch(worker.seen_at) >= since and not is_dead(worker, queue)
+    ]
+    if is_held(queue / SERVER, shared=True):
+        alive.append(f"the server {told(queue / SERVER)}")
+    if alive:
+        raise UsageError(
+            f"they still work with {known['path']}: {', '.join(alive)}",
+            hint=f"stop them first; one that was killed counts for {UNSEEN_AFTER_S:g} s",
         )
 
 

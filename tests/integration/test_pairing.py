@@ -10,7 +10,8 @@ from threading import Barrier
 
 import pytest
 from hubs import spec
-from queue_cli import ask, drain, job, submit
+from queue_cli import ask, drain, job, submit, worker
+from servers import running_server
 
 from whirr.connect import open_hub
 from whirr.errors import UsageError
@@ -154,6 +155,26 @@ class TestCommands:
         assert "the runs of the queue are in this folder from now on" in answer.err
         drain(two, **variables)
         assert job(two, number, **variables)["status"] == "completed"
+
+    def test_a_folder_that_is_worked_with_is_not_replaced(self, places: tuple[Path, Path], postgres_url: str) -> None:
+        one, two = places
+        variables = {"WHIRR_DATABASE_URL": postgres_url}
+        submit(one, "--", "true", **variables)
+        with worker(one, "--name", "gpu-1", **variables) as running:
+            refused = ask("init", "--adopt", cwd=two, **variables)
+            assert (refused.code, refused.out) == (2, "")
+            assert f"error: they still work with {one / '.whirr'}: worker gpu-1 on " in refused.err
+            assert ask("init", "--adopt", cwd=one, **variables).code == 0  # its own
+            running.kill()
+            running.wait()
+        with running_server(one, "--database-url", postgres_url, "--replicas") as server:
+            refused = ask("init", "--adopt", cwd=two, **variables)
+            assert refused.code == 2
+            assert f"work with {one / '.whirr'}: the server {server.url}\n" in refused.err
+            assert list(two.iterdir()) == []
+        adopted = ask("init", "--adopt", cwd=two, **variables)
+        assert adopted.code == 0, adopted.err
+        assert "start anew what cannot be seen from here" in adopted.err
 
     def test_there_is_nothing_to_adopt_without_such_a_database(self, places: tuple[Path, Path]) -> None:
         answer = ask("init", "--adopt", cwd=places[0])

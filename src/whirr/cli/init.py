@@ -35,4 +35,6 @@ def command(place: Place, adopt: bool) -> None:
     with queue_of(place, make=True, adopt=adopt) as hub:
         emit(clean(os.fspath(hub.root)))
         note("the runs of the queue are in this folder from now on" if adopt else ready)
+        if adopt:
+            note("start anew what cannot be seen from here and may still use the other one: servers, dashboards")
         note("next: whirr submit -- python train.py, then whirr worker, and whirr status or whirr watch")
