@@ -84,7 +84,8 @@ def back_up(hub: LocalHub, target: Path, said: Callable[[str], None], *, previou
         raise _cannot(target, error) from None
     done = Done(os.fspath(target), begun, jobs, runs, copying.files, copying.copied_bytes)
     os.sync()  # a backup that says it is whole is on the disk
-    write_atomic(target / MANIFEST, dumps({"whirr": whirr.__version__, **done._asdict()}), durable=True)
+    about = {"whirr": whirr.__version__, **done._asdict(), "holds": _content(target)}
+    write_atomic(target / MANIFEST, dumps(about), durable=True)
     return done
 
 
@@ -100,6 +101,7 @@ def restore(source: Path, root: Path, database_url: str | None, said: Callable[[
         StoreError: the database cannot be written, or is in use.
     """
     manifest = manifest_of(source)
+    _see_whole(source, manifest)
     _make_empty(root)
     copying = Copying()
     try:
@@ -139,6 +141,23 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not {"jobs", "runs", "begun_at"} <= found.keys():
         raise UsageError(f"{folder} is no whole backup", hint=f"one that was finished holds {MANIFEST}")
     return found
+
+
+def _see_whole(folder: Path, manifest: dict[str, Any]) -> None:
+    """A copy of a backup that was broken off may hold its manifest all the same."""
+    made, found = manifest.get("holds", {}), _content(folder)
+    lacking = [f"{found[what]} of {made[what]} {what}" for what in made if found[what] < made[what]]
+    if lacking:
+        raise UsageError(
+            f"{folder} is no whole backup: of what was made there are {', '.join(lacking)}",
+            hint="copy it again from where it was made, or restore an earlier one",
+        )
+
+
+def _content(folder: Path) -> dict[str, int]:
+    """How many files a backup holds, without its manifest, and their bytes."""
+    sizes = [os.lstat(path).st_size for path in names_below(folder) if path != os.fspath(folder / MANIFEST)]
+    return {"files": len(sizes), "bytes": sum(sizes)}
 
 
 def _make_empty(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -226,6 +227,29 @@ def test_nothing_is_overwritten_and_half_a_backup_is_refused(hub: LocalHub, tmp_
     (tmp_path / "copy" / "backup.json").unlink()
     with pytest.raises(UsageError, match="no whole backup"):
         restore(tmp_path / "copy", tmp_path / "newer", None, said)
+
+
+@pytest.mark.parametrize("harm", ["run", "file", "bytes"])
+def test_a_backup_that_was_copied_in_part_is_refused(hub: LocalHub, tmp_path: Path, harm: str) -> None:
+    for _ in range(2):
+        hub.submit(spec("true"))
+    log = hub.run_dir(1) / "output.log"
+    log.write_text("all of it")
+    back_up(hub, tmp_path / "made", said)
+    shutil.copytree(tmp_path / "made", tmp_path / "copy")
+    run = tmp_path / "copy" / "runs" / "job-1"
+    if harm == "run":
+        shutil.rmtree(run)
+    elif harm == "file":
+        (run / "meta.json").unlink()
+    else:
+        os.truncate(run / "output.log", 3)
+    with pytest.raises(UsageError, match="no whole backup: of what was made there are") as told:
+        restore(tmp_path / "copy", tmp_path / "new", None, said)
+    assert "bytes" in str(told.value)
+    assert ("files" in str(told.value)) == (harm != "bytes")
+    assert not (tmp_path / "new").exists()
+    restored(tmp_path / "made", tmp_path / "new").close()
 
 
 def test_wrong_uses_on_the_command_line(tmp_path: Path) -> None:
