@@ -52,6 +52,8 @@ def send(code: Code, tree: Tree, *, limit: int = LIMIT) -> Tree:
                 pack = Path(store.top, "pack")
                 write_pack(store, name, known, pack)
                 code.add(name, pack)
+    except FolderError:  # the store's, which says itself what is wrong where
+        raise
     except OSError as error:
         why = error.strerror or error
         raise FolderError(f"cannot make the snapshot in {tempfile.gettempdir()}: {why}", hint="set TMPDIR") from None

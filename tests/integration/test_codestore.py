@@ -17,7 +17,7 @@ from servers import WHIRR, running_server, served
 
 from whirr.codestore import LocalCode, stacked, write_pack
 from whirr.connect import open_hub
-from whirr.errors import AccessDenied, BadAnswer, NotFound, TooLarge, UsageError
+from whirr.errors import AccessDenied, BadAnswer, FolderError, NotFound, TooLarge, UsageError
 from whirr.hub import Code
 from whirr.model import Role
 from whirr.snapshot import send
@@ -283,6 +283,13 @@ def test_who_may_send_and_get(top: Path, tmp_path: Path) -> None:
             assert got(worker.code, sent, tmp_path).keys() == {"train.py", "lib/model.py"}
     finally:
         hub.close()
+
+
+def test_a_store_without_room_speaks_for_itself(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "lab").write_text("no folder can be made in here")
+    with pytest.raises(FolderError, match=f"cannot make {tmp_path / 'lab'}") as told:
+        send(LocalCode(tmp_path / "lab"), recorded(top))
+    assert "TMPDIR" not in str(told.value.hint)
 
 
 def test_a_snapshot_runs_on_a_machine_that_has_no_such_folder(top: Path, tmp_path: Path) -> None:
