@@ -256,6 +256,23 @@ class TestSnapshotAndChanges:
         drain(repository)
         assert ask("logs", str(number), cwd=repository).out == "first\n"
 
+    @pytest.mark.parametrize(
+        ("file", "why"), [(None, "it has none"), ("cache", "git ignores it"), (".env", "left out")]
+    )
+    def test_a_snapshot_without_a_file_of_its_folder_is_refused(
+        self, repository: Path, file: str | None, why: str
+    ) -> None:
+        (repository / ".gitignore").write_text("cache\n")
+        empty = repository / "empty"
+        empty.mkdir()
+        if file:
+            (empty / file).touch()
+        answer = ask("submit", "--snapshot", "--", "true", cwd=empty)
+        assert (answer.code, answer.out) == (2, "")
+        assert f"error: {empty} would not be in the snapshot: no file of the work folder is recorded:" in answer.err
+        assert f"{why}\n" in answer.err
+        assert ask("submit", "--", "true", cwd=empty).code == 0
+
     def test_what_has_changed_is_named(self, repository: Path) -> None:
         number = submit(repository, "--", PYTHON, "train.py")
         program(repository / "train.py", "print('second')")

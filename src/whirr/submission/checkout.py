@@ -18,7 +18,9 @@ from whirr.capture.git import Bare
 from whirr.capture.patch import scratch
 from whirr.errors import FolderError, UsageError, WhirrError
 from whirr.submission.scan import ask
-from whirr.submission.tree import Tree
+from whirr.submission.tree import NONE_RECORDED, Tree
+
+ELSEWHERE = "start the job from a folder with files that git does not ignore, or without a snapshot"
 
 
 def checkout(tree: Tree, destination: Path, store: Path, *, limit_s: float = 120.0) -> Path:
@@ -47,7 +49,7 @@ def checkout(tree: Tree, destination: Path, store: Path, *, limit_s: float = 120
         if not (draft / tree.prefix).is_dir():
             raise UsageError(
                 f"no file of the work folder {tree.prefix} was recorded",
-                hint="git ignores it: start the job from a folder that git tracks, or without a snapshot",
+                hint=ELSEWHERE,
             )
         os.rename(draft, destination)
     except OSError as error:
@@ -114,11 +116,14 @@ def require(tree: Tree | None, workdir: Path) -> Tree:
     """The tree, for a job that asks for a checkout of it.
 
     Raises:
-        UsageError: there is none, as `workdir` is in no git work tree.
+        UsageError: there is none, as `workdir` is in no git work tree, or it has no file of `workdir`.
     """
     if tree is None:
         raise UsageError(
             f"{workdir} is in no git work tree, and a snapshot needs one",
             hint="run git init there (a commit is not needed), or submit without a snapshot",
         )
+    for note in tree.notes:
+        if note.startswith(NONE_RECORDED):
+            raise UsageError(f"{workdir} would not be in the snapshot: {note}", hint=ELSEWHERE)
     return tree

@@ -28,6 +28,9 @@ LISTED = 1_000
 """Files left out that are listed at most."""
 LFS_LISTED = 100
 """Names of files under Git LFS listed at most."""
+NONE_RECORDED = "no file of the work folder is recorded"
+"""So a note begins where there is none; why, follows."""
+
 REFS = "refs/whirr/"
 KEPT = 1000
 """So many trees are kept from being collected, the newest ones."""
@@ -152,8 +155,17 @@ def record_tree(
     found = record_by(repository, rules)
     prefix = os.path.relpath(folder, top) if folder != top else ""
     if prefix and not ask(repository, "ls-tree", found.tree, "--", prefix):
-        found = found._replace(notes=(*found.notes, "no file of the work folder is recorded: git ignores it"))
+        why = _why_none(folder, prefix, found.left_out)
+        found = found._replace(notes=(*found.notes, f"{NONE_RECORDED}: {why}"))
     return found._replace(prefix=prefix, snapshot=_commit(repository, found))
+
+
+def _why_none(folder: str, prefix: str, left_out: Sequence[LeftOut]) -> str:
+    if not any(files for _, _, files in os.walk(folder)):
+        return "it has none"
+    if any(os.path.join(one.path, "").startswith(os.path.join(prefix, "")) for one in left_out):
+        return "what it has was left out"
+    return "git ignores it"
 
 
 def _inside(folder: str, top: str, include: Sequence[str]) -> tuple[bytes, ...]:
