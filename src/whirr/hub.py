@@ -155,6 +155,10 @@ class Hub(Protocol):
         """Who may do what at its server."""
 
     @property
+    def url(self) -> str | None:
+        """The address of its server; None where there is none between."""
+
+    @property
     def locks(self) -> Path | None:
         """The folder of its workers' locks, where that lies on this machine; None elsewhere."""
 

@@ -52,6 +52,7 @@ class LocalHub(Leasing):
     ) -> None:
         super().__init__(root, database, stamp, said, serving=serving)
         self.outage_s = outage_s
+        self.url: str | None = None
         self.locks: Path | None = self.queue
         self.runs = LocalRuns(self.root)
         self._submitter = Submitter(self.root / RUNS, database, self._needs, self.run_dir, stamp)

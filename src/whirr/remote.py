@@ -60,6 +60,7 @@ class RemoteHub:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.url: str | None = transport.url
         found = transport.get("/server")
         try:
             self.info = wire.record(wire.ServerInfo, found)

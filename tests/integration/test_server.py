@@ -98,6 +98,16 @@ def test_a_server_that_is_alone_and_replicas_exclude_each_other(tmp_path: Path, 
         assert f"error: a server without --replicas runs over {server.root}" in replica.stderr
 
 
+def test_what_is_advised_for_a_server_names_it(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        advice = f"whirr worker --server {server.url}"
+        for words in (["submit", "--", "true"], ["status"], ["doctor"], ["again", "1"], ["retry", "1"]):
+            if words[0] == "retry":
+                assert whirr(server, "cancel", "--server", server.url, "1").returncode == 0
+            found = whirr(server, words[0], "--server", server.url, *words[1:])
+            assert advice in found.stdout + found.stderr, (words, found)
+
+
 def test_another_user_joins_with_a_token_and_leaves(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         made = whirr(server, "token", "create", "box1", "--role", "worker", "--expires", "30d", "--server", server.url)

@@ -100,7 +100,7 @@ def hostile(tmp_path: Path) -> tuple[list[str], list[str]]:
         for color in (False, True):
             screen = Screen(width=80, fixed=True, color=color, unicode=True)
             view = overview(hub, 10)
-            lines = [*board(hub, view, screen, GpuNames()), *summary(view, screen)]
+            lines = [*board(hub, view, screen, GpuNames()), *summary(hub, view, screen)]
             one = [line for number in (1, 2, 7) for line in report(hub, hub.job(number), screen)]
             screens.append((lines, one))
         assert [strip(line) for line in screens[1][0]] != screens[1][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from whirr.cli.common import Place, json_option, place_option, print_json
-from whirr.cli.queue import Duration, JobNumber, as_json, person, queue_of
+from whirr.cli.queue import Duration, JobNumber, as_json, person, queue_of, worker_command
 from whirr.cli.screen import complain, emit, note
 from whirr.cli.submit import MOST, tags_of, variables_of
 from whirr.errors import UsageError
@@ -70,5 +70,5 @@ def command(
         from whirr.fleet import is_worked_on
 
         if not is_worked_on(hub):
-            note("no worker is running; start one with: whirr worker")
+            note(f"no worker is running; start one with: {worker_command(hub)}")
         return 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from whirr.about import ran_s
 from whirr.cli.common import age, duration
-from whirr.cli.queue import command_of, name_of, why_ended
+from whirr.cli.queue import command_of, name_of, why_ended, worker_command
 from whirr.cli.report import interest
 from whirr.cli.screen import STATUS_STYLES, Screen, clean, number, short
 from whirr.cli.table import Cell, Column, cut, render
@@ -46,24 +46,24 @@ def board(hub: Hub, view: Overview, screen: Screen, gpu_name: GpuName, rest: str
     return lines
 
 
-def summary(view: Overview, screen: Screen) -> list[str]:
+def summary(hub: Hub, view: Overview, screen: Screen) -> list[str]:
     """How many jobs are in each state, and who works; on one line where there is room."""
     told = [status for status in (*TOLD, JobStatus.COMPLETED) if view.counts.get(status)]
     words = [f"{view.counts[status]} {status}" for status in told]
     styles = [STATUS_STYLES.get(status, "") for status in told]
     counts = ", ".join(screen.paint(text, style) for text, style in zip(words, styles, strict=True)) or "no jobs"
-    workers = fleet_words(view.fleet)
+    workers = fleet_words(hub, view.fleet)
     if screen.fixed and len(", ".join(words)) + 3 + len(workers) > screen.width:
         return [counts, screen.paint(workers, "dim")]
     return [f"{counts}   {screen.paint(workers, 'dim')}"]
 
 
-def fleet_words(fleet: Fleet) -> str:
+def fleet_words(hub: Hub, fleet: Fleet) -> str:
     """How many workers there are and what of them is free: ``2 workers, 1 of 4 GPUs idle, 1 more finishing``."""
     living, finishing = len(fleet.living), len(fleet.finishing)
     if not living:
         last = f"{finishing} worker{'s' * (finishing > 1)} finishing, no other"
-        return f"{last if finishing else 'no worker'} is running: whirr worker"
+        return f"{last if finishing else 'no worker'} is running: {worker_command(hub)}"
     idle, there = fleet.idle_gpus()
     what = "GPU"
     if not there:

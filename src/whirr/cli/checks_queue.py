@@ -11,7 +11,7 @@ from pathlib import Path
 
 from whirr import clock
 from whirr.cli.finding import Finding, ok, problem, remark
-from whirr.cli.queue import what_becomes
+from whirr.cli.queue import what_becomes, worker_command
 from whirr.cli.screen import size
 from whirr.connect import DATABASE
 from whirr.errors import FolderError
@@ -81,7 +81,7 @@ def workers(hub: Hub, fleet: Fleet) -> Iterator[Finding]:
         text = ("none takes more jobs" if fleet.finishing else "none is running") + (
             f", and {queued} job{'s wait' if queued > 1 else ' waits'}" if queued else ""
         )
-        yield remark("workers", text, "whirr worker starts one")
+        yield remark("workers", text, f"{worker_command(hub)} starts one")
     gone = [seen.worker.id for seen in fleet.workers if seen.long_gone and not _is_here(hub, seen)]
     if gone:
         text = f"{len(gone)} worker{'s' * (len(gone) > 1)} without a job, not seen for a week or longer"

@@ -122,6 +122,11 @@ class Duration(FloatType):
         return seconds
 
 
+def worker_command(hub: Hub) -> str:
+    """What starts a worker for a queue."""
+    return "whirr worker" if hub.url is None else f"whirr worker --server {hub.url}"
+
+
 def command_of(job: Job) -> str:
     """The command of a job as a shell would take it, without secrets, on one line."""
     return clean(shlex.join(hide_arguments(job.spec.argv)))

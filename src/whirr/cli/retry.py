@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from whirr.cli.common import Place, json_option, place_option, print_json
-from whirr.cli.queue import Answers, JobNumber, as_json, queue_of, why_ended
+from whirr.cli.queue import Answers, JobNumber, as_json, queue_of, why_ended, worker_command
 from whirr.cli.screen import emit, note
 from whirr.errors import IllegalTransition, UsageError
 from whirr.hub import Hub
@@ -51,4 +51,4 @@ def _remark(hub: Hub, again: list[Job], failures: bool) -> None:
     if not again and not failures:
         note("no job has failed")
     elif again and not is_worked_on(hub):
-        note("no worker is running; start one with: whirr worker")
+        note(f"no worker is running; start one with: {worker_command(hub)}")

@@ -43,7 +43,7 @@ def command(job: int | None, everything: bool, limit: int, place: Place, json: b
 
         screen = screen_of()
         lines = board(hub, view, screen, GpuNames())
-        emit("\n".join([*lines, *([""] if lines else []), *summary(view, screen)]))
+        emit("\n".join([*lines, *([""] if lines else []), *summary(hub, view, screen)]))
         if not view.counts:
             note("hint: whirr submit -- COMMAND queues a command")
 

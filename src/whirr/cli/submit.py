@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from whirr.cli.common import Place, json_option, place_option, print_json
-from whirr.cli.queue import Duration, JobNumbers, as_json, person, queue_of
+from whirr.cli.queue import Duration, JobNumbers, as_json, person, queue_of, worker_command
 from whirr.cli.screen import clean, complain, emit, note
 from whirr.errors import FolderError, UsageError, WhirrError
 from whirr.hub import Hub
@@ -177,7 +177,7 @@ def _talk(hub: Hub, job: Job, submission: Submission) -> int:
     from whirr.fleet import is_worked_on
 
     if not is_worked_on(hub):
-        note("no worker is running; start one with: whirr worker")
+        note(f"no worker is running; start one with: {worker_command(hub)}")
     return 0
 
 

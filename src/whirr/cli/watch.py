@@ -67,7 +67,7 @@ def frame(hub: Hub, screen: Screen, names: GpuNames, height: int) -> list[str]:
         view = overview(hub, max((height - FIXED_LINES) // 3, FEWEST))
     except StoreError as error:
         return [screen.paint(f"{clean(str(error))}; trying again", "red")]
-    return [*summary(view, screen), "", *board(hub, view, screen, names, REST)]
+    return [*summary(hub, view, screen), "", *board(hub, view, screen, names, REST)]
 
 
 def _on_paper(hub: Hub, interval: float) -> None:
@@ -76,7 +76,7 @@ def _on_paper(hub: Hub, interval: float) -> None:
     while True:
         now = _state(view)
         if now != before:
-            lines = [*board(hub, view, screen, names, REST), "", *summary(view, screen), ""]
+            lines = [*board(hub, view, screen, names, REST), "", *summary(hub, view, screen), ""]
             if not emit_bytes("\n".join(lines if before is None else ["", *lines]).encode(errors="backslashreplace")):
                 return
             before = now
