@@ -42,6 +42,15 @@ class Credentials:
         address = normal(url)
         return next((one["token"] for one in self._read().values() if address in one["urls"]), None)
 
+    def kept(self, server: str) -> str | None:
+        """The token that is kept for a server; None where there is none.
+
+        Raises:
+            UsageError: others can read the file, or it is damaged.
+        """
+        known = self._read().get(server)
+        return None if known is None else known["token"]
+
     def remember(self, server: str, urls: Iterable[str], token: str | None = None) -> bool:
         """Keep a token for a server; without one, only add addresses to a server that has one.
 

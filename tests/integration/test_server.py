@@ -108,6 +108,23 @@ def test_what_is_advised_for_a_server_names_it(tmp_path: Path) -> None:
             assert advice in found.stdout + found.stderr, (words, found)
 
 
+def test_a_login_says_which_token_it_replaces(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        made = {
+            role: whirr(server, "token", "create", role, "--role", role, "--server", server.url).stdout
+            for role in ("worker", "read")
+        }
+        admin = server.token
+        first = whirr(server, "login", server.url, stdin=made["worker"])
+        assert "in place of one of role admin; for another such one" in first.stderr
+        assert "whirr token create NAME --role admin" in first.stderr
+        assert "in place of" not in whirr(server, "login", server.url, stdin=made["worker"]).stderr
+        revoked = whirr(server, "token", "revoke", "worker", "--server", server.url, WHIRR_TOKEN=admin)
+        assert revoked.returncode == 0, revoked.stderr
+        last = whirr(server, "login", server.url, stdin=made["read"])
+        assert (last.returncode, "in place of one that is no longer good" in last.stderr) == (0, True)
+
+
 def test_another_user_joins_with_a_token_and_leaves(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         made = whirr(server, "token", "create", "box1", "--role", "worker", "--expires", "30d", "--server", server.url)

@@ -11,7 +11,9 @@ from whirr.cli.screen import clean, emit, note
 from whirr.config import Settings
 from whirr.connect import reach
 from whirr.credentials import Credentials, normal
-from whirr.errors import UsageError
+from whirr.errors import AccessDenied, UsageError
+
+NEW = "whirr token create NAME --role"
 
 
 @click.command()
@@ -33,15 +35,29 @@ def command(url: str, token_file: Path | None) -> None:
     hub = reach(address, Settings({"WHIRR_TOKEN": token}))
     try:
         credentials = Credentials()
+        before = credentials.kept(hub.info.id)
         credentials.remember(hub.info.id, [address], token)
         emit(f"{clean(address)}  role {hub.info.role}")
         note(f"kept in {credentials.path}")
+        if before is not None and before != token:
+            note(_replaced(address, before))
         if hub.info.role == "worker":
             note(f"next: whirr worker --server {address}")
         else:
             note(f"next: whirr status --server {address}, or set WHIRR_SERVER_URL")
     finally:
         hub.close()
+
+
+def _replaced(address: str, token: str) -> str:
+    """What to say of the token that was kept before, of which nothing is left here."""
+    try:
+        hub = reach(address, Settings({"WHIRR_TOKEN": token}))
+    except AccessDenied:
+        return "in place of one that is no longer good"
+    role = hub.info.role
+    hub.close()
+    return f"in place of one of role {role}; for another such one, where the server runs: {NEW} {role}"
 
 
 def _token(file: Path | None) -> str:
@@ -52,5 +68,5 @@ def _token(file: Path | None) -> str:
     else:
         text = sys.stdin.readline()
     if not text.strip():
-        raise UsageError("no token was given", hint="on the server: whirr token create NAME --role ROLE")
+        raise UsageError("no token was given", hint=f"on the server: {NEW} ROLE")
     return text.strip()
