@@ -252,6 +252,16 @@ def test_a_backup_that_was_copied_in_part_is_refused(hub: LocalHub, tmp_path: Pa
     restored(tmp_path / "made", tmp_path / "new").close()
 
 
+def test_the_queue_goes_where_the_next_commands_look_for_it(tmp_path: Path, postgres_url: str) -> None:
+    environ = {"WHIRR_DATABASE_URL": postgres_url}
+    assert ask("submit", "--dir", tmp_path / "lab", "--", "true", cwd=tmp_path).code == 0
+    assert ask("backup", "--dir", tmp_path / "lab", "copy", cwd=tmp_path).code == 0
+    answer = ask("restore", "copy", "new", cwd=tmp_path, **environ)
+    assert answer.code == 0, answer.err
+    assert ask("status", "1", "--dir", "new", "--json", cwd=tmp_path, **environ).json()["status"] == "queued"
+    assert not (tmp_path / "new" / "queue" / "queue.db").exists()
+
+
 def test_wrong_uses_on_the_command_line(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -45,7 +45,10 @@ def copy_rows(source: Database, target: Database) -> None:
     """
     with source.snapshot() as read, target.transaction(durable=True) as write:
         if _rows(write, target, "SELECT id FROM jobs LIMIT 1") or _rows(write, target, "SELECT id FROM tokens LIMIT 1"):
-            raise StoreError(f"{target.url} is in use: it has jobs or tokens", hint="give an empty database")
+            raise StoreError(
+                f"{target.url} is in use: it has jobs or tokens",
+                hint="give an empty database: --database-url, WHIRR_DATABASE_URL",
+            )
         for table in WHOLE:
             _insert(write, target, table, _rows(read, source, f"SELECT * FROM {table}"))
         last = read.one("last_job")
