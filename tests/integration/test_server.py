@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -123,6 +124,17 @@ def test_a_login_says_which_token_it_replaces(tmp_path: Path) -> None:
         assert revoked.returncode == 0, revoked.stderr
         last = whirr(server, "login", server.url, stdin=made["read"])
         assert (last.returncode, "in place of one that is no longer good" in last.stderr) == (0, True)
+
+
+def test_who_lacks_a_role_is_told_which_it_takes(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        run, mine = "import whirr; whirr.init().finish()", {"WHIRR_DIR": str(tmp_path / "mine")}
+        subprocess.run([sys.executable, "-c", run], env={**server.environ, **mine}, check=True, capture_output=True)
+        for role, hint in (("worker", "one of role submit or admin\n"), ("read", "one of role submit or admin, and")):
+            token = whirr(server, "token", "create", role, "--role", role, "--server", server.url).stdout.strip()
+            words = ("sync", "--server", server.url, "--dir", str(tmp_path / "mine"), "--all")
+            refused = whirr(server, *words, WHIRR_TOKEN=token)
+            assert (refused.returncode, hint in refused.stderr) == (1, True), refused.stderr
 
 
 def test_another_user_joins_with_a_token_and_leaves(tmp_path: Path) -> None:

@@ -142,10 +142,15 @@ def address_of(request: Request) -> str:
 
 
 class Needs:
-    """Lets callers of these roles pass."""
+    """Lets callers of these roles pass.
 
-    def __init__(self, *roles: Role) -> None:
+    Args:
+        hint: what others are told (default: these roles).
+    """
+
+    def __init__(self, *roles: Role, hint: str = "") -> None:
         self.roles = frozenset(roles)
+        self._hint = hint or f"this takes one of role {' or '.join(sorted(roles))}"
 
     async def __call__(self, request: Request) -> None:
         """Raises Unauthenticated, AccessDenied or TooMany."""
@@ -153,10 +158,7 @@ class Needs:
             return
         caller = await identify(request)
         if caller.role not in self.roles:
-            wanted = " or ".join(sorted(self.roles))
-            raise AccessDenied(
-                f"the token {caller.name} has the role {caller.role}", hint=f"this takes one of role {wanted}"
-            )
+            raise AccessDenied(f"the token {caller.name} has the role {caller.role}", hint=self._hint)
         request.state.passed = self
 
 
@@ -179,7 +181,14 @@ class Guarded(APIRoute):
 READ = Depends(Needs(*Role))
 SUBMIT = Depends(Needs(Role.SUBMIT, Role.ADMIN))
 WORK = Depends(Needs(Role.WORKER, Role.ADMIN))
-SEND = Depends(Needs(Role.SUBMIT, Role.WORKER, Role.ADMIN))
+SEND = Depends(
+    Needs(
+        Role.SUBMIT,
+        Role.WORKER,
+        Role.ADMIN,
+        hint="this takes one of role submit or admin, and for the files of a job one of role worker or admin",
+    )
+)
 """For routes that take files: of a worker's attempt, or of a run that somebody made without the queue."""
 
 ADMIN = Depends(Needs(Role.ADMIN))

@@ -99,7 +99,9 @@ def target_of(
     caller = caller_of(request)
     needed = Role.SUBMIT if job is None else Role.WORKER
     if caller.role not in (needed, Role.ADMIN):
-        raise AccessDenied(f"the token {caller.name} may not send these files", hint=f"it takes one of role {needed}")
+        raise AccessDenied(
+            f"the token {caller.name} may not send these files", hint=f"it takes one of role {needed} or admin"
+        )
     return Target(run_id, None if job is None else Lease(job, attempt, worker), late)
 
 
