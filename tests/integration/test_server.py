@@ -135,6 +135,11 @@ def test_who_lacks_a_role_is_told_which_it_takes(tmp_path: Path) -> None:
             words = ("sync", "--server", server.url, "--dir", str(tmp_path / "mine"), "--all")
             refused = whirr(server, *words, WHIRR_TOKEN=token)
             assert (refused.returncode, hint in refused.stderr) == (1, True), refused.stderr
+        working = whirr(server, "worker", "--server", server.url, "--drain", WHIRR_TOKEN=token)
+        assert working.returncode == 1
+        assert working.stderr == (
+            f"error: the token for {server.url} has the role read\nhint: a worker takes one of role worker or admin\n"
+        )
 
 
 def test_another_user_joins_with_a_token_and_leaves(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from whirr.cli.queue import Duration, place_of, queue_of
 from whirr.cli.screen import clean, screen_of, tell
 from whirr.config import Settings
 from whirr.connect import has_queue, reach
-from whirr.errors import UsageError
+from whirr.errors import AccessDenied, UsageError
 from whirr.executors.process import ProcessExecutor
 from whirr.folder import QUEUE
 from whirr.gpuset import Gpu, chosen, inventory
 from whirr.hub import Hub
+from whirr.model import Role
 from whirr.worker import Options, Worker
 from whirr.worker.folders import Folders, InPlace, Spool
 
@@ -118,6 +119,10 @@ def _for_server(
 ) -> None:
     hub = reach(url, settings, tries=1)  # the worker itself tries again, and never waits for that
     try:
+        if hub.info.role not in (Role.WORKER, Role.ADMIN):  # who may not work has no use for folders
+            raise AccessDenied(
+                f"the token for {url} has the role {hub.info.role}", hint="a worker takes one of role worker or admin"
+            )
         state = _state_home() / "whirr" / hub.info.id
         if data_dir is not None and hub.inbox.shares(data_dir):
             folders: Folders = InPlace(data_dir.absolute())
