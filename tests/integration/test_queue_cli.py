@@ -300,6 +300,14 @@ class TestWorker:
         assert (job(place, first)["status"], job(place, second)["cause"]["exit_code"]) == ("completed", 3)
         assert workers(place) == []
 
+    def test_drain_says_what_it_leaves_to_others(self, place: Path) -> None:
+        submit(place, "--", "true")
+        assert "queued" not in drain(place).err
+        wide = [submit(place, "--gpus", "64", "--", "true") for _ in range(2)]
+        assert drain(place).err.endswith("  2 jobs stay queued, which this worker cannot run: whirr status says why\n")
+        assert ask("cancel", str(wide[0]), cwd=place).code == 0
+        assert "  1 job stays queued, which" in drain(place).err
+
     def test_quiet(self, place: Path) -> None:
         submit(place, "--", "true")
         answer = drain(place, "--quiet")

@@ -17,7 +17,7 @@ from whirr.executors.base import Executor, Handle, StopReason
 from whirr.gpuset import Gpu, busy
 from whirr.hub import Bell, Hub
 from whirr.locks import Held, attempt_lock, worker_lock
-from whirr.model import Lease, Outcome, WorkerInfo
+from whirr.model import JobStatus, Lease, Outcome, WorkerInfo
 from whirr.worker.folders import Folders, InPlace
 from whirr.worker.jobs import Jobs
 from whirr.worker.places import Places, described
@@ -345,6 +345,9 @@ class Worker:
         left = True
         with self._tolerant("counting what is left"):
             left = self._hub.left_for(self.info) > 0 or unsettled(self._hub, self._queue)
+            if not left and (queued := self._hub.counts().get(JobStatus.QUEUED, 0)):
+                many = f"{queued} jobs stay" if queued > 1 else "1 job stays"
+                self._say(f"{many} queued, which this worker cannot run: whirr status says why")
         return not left
 
     def _finish_soon(self) -> None:
