@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -197,7 +198,9 @@ def _unheld(job: Job) -> dict[str, Any]:
 
 
 def is_behind(folder: Path, job: Job) -> bool:
-    """Whether ``meta.json`` says something else of a job that no worker holds than the queue; not where it is deleted.
+    """Whether ``meta.json`` says something else of a job that no worker holds than the queue.
+
+    One that is deleted or damaged says nothing; a file in place of the folder counts as something else.
 
     Raises:
         FolderError: the folder cannot be read.
@@ -206,12 +209,13 @@ def is_behind(folder: Path, job: Job) -> bool:
         return False
     with _told(folder):
         try:
-            os.lstat(folder)
+            if not stat.S_ISDIR(os.stat(folder).st_mode):
+                return True
         except FileNotFoundError:
             return False
         stated = _read(folder / META).get("status")
     own_word = job.status is JobStatus.COMPLETED and stated == "failed"
-    return bool(stated != job.status) and not own_word
+    return stated not in (None, job.status) and not own_word
 
 
 def catch_up(folder: Path, job: Job, last: Attempt | None, said: Mapping[str, Any] | None = None) -> None:
