@@ -145,6 +145,33 @@ def test_notes_of_two_people_are_both_kept(board: Dashboard, folder: Path) -> No
         assert board.hub.runs.annotate(folder.name).notes == "theirs\n\nmine"
 
 
+def test_what_is_written_outlives_the_session(board: Dashboard, folder: Path) -> None:
+    with board.page(f"/runs/{folder.name}", allowed=["401"]) as page:
+        notes = card(page, "Notes and tags")
+        notes.get_by_role("button", name="Edit").click()
+        page.context.clear_cookies()
+        notes.get_by_role("textbox", name="Notes").fill("an hour of thought")
+        expect(notes.get_by_role("status")).to_have_text(
+            "Not saved: your session has ended: sign in in another tab, then try again"
+        )
+        expect(notes.get_by_role("textbox", name="Notes")).to_have_value("an hour of thought")
+        page.context.add_cookies(board.cookies())  # type: ignore[arg-type]
+        notes.get_by_role("button", name="Try again").click()
+        expect(notes.get_by_role("status")).to_have_text("Saved")
+        assert board.hub.runs.annotate(folder.name).notes == "an hour of thought"
+
+
+def test_a_form_that_is_filled_in_outlives_the_session(board: Dashboard, demo: Demo) -> None:
+    with board.page(f"/runs/{demo.failed}", allowed=["401"]) as page:
+        page.get_by_role("button", name="Submit again").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Command").fill("python train.py --lr 0.5")
+        page.context.clear_cookies()
+        dialog.get_by_role("button", name="Submit").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("sign in in another tab")
+        expect(dialog.get_by_label("Command")).to_have_value("python train.py --lr 0.5")
+
+
 def test_notes_that_another_wrote_appear(board: Dashboard, folder: Path) -> None:
     with board.page(f"/runs/{folder.name}") as page:
         expect(card(page, "Notes and tags").locator(".nt-text")).to_have_text("No notes yet.")

@@ -256,13 +256,17 @@ class TestSessions:
             assert page.locator("body").get_attribute("data-role") == "read"
 
     def test_a_page_whose_session_has_ended_asks_for_a_token(self, board: Dashboard) -> None:
-        with board.page(QUIET, allowed=["401", "404"]) as page:
+        with board.page(f"{QUIET}?x=1", allowed=["401", "404"]) as page:
             page.context.clear_cookies()
             page.evaluate(
                 """import(document.querySelector('script[src$="shell.js"]').src.replace("shell", "api"))
                 .then((api) => { void api.getJson("/ui/runs").catch(() => null); })"""
             )
-            expect(page.get_by_label("Token")).to_be_visible()
+            expect(page.get_by_role("status")).to_have_text("Your session has ended.")
+            page.get_by_label("Token").fill(board.token())
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+            assert page.url == f"{board.url}{QUIET}?x=1"
 
     def test_an_open_page_says_that_its_session_has_ended(
         self, board: Dashboard, monkeypatch: pytest.MonkeyPatch

@@ -46,11 +46,13 @@ class SignIn(NamedTuple):
         next: where to go afterwards: path and query below the root of the pages.
         problem: why it is shown again.
         left: somebody has signed out.
+        ended: a page that was open found its session at an end.
     """
 
     next: str = ""
     problem: str = ""
     left: bool = False
+    ended: bool = False
 
 
 class Assets:

@@ -23,7 +23,9 @@ router = APIRouter()
 
 
 @router.get("/login")
-async def form(request: Request, code: Annotated[str, Query(max_length=200)] = "", next: str = "") -> Response:
+async def form(
+    request: Request, code: Annotated[str, Query(max_length=200)] = "", next: str = "", ended: bool = False
+) -> Response:
     """The form; with the code of a link, the way in."""
     sessions: Sessions = request.app.state.sessions
     token = sessions.redeem(code) if code else None
@@ -32,7 +34,7 @@ async def form(request: Request, code: Annotated[str, Query(max_length=200)] = "
     try:
         await identify(request)
     except (Unauthenticated, TooMany):
-        return sign_in(request, SignIn(next, USED if code else ""), 401 if code else 200)
+        return sign_in(request, SignIn(next, USED if code else "", ended=ended), 401 if code else 200)
     return _to(next)
 
 

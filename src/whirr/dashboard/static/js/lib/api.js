@@ -76,9 +76,24 @@ export async function ask(path, options) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError("the server does not answer", { code: "unreachable", hint: "is it still running?" });
   }
-  if (answer.status === 401) location.reload(); // shows the login page, which comes back to this address
+  if (answer.status === 401) leave();
   if (!answer.ok) throw await errorOf(answer);
   return answer;
+}
+
+/**
+ * Go to the login page, which comes back to this address; not while something is being written here, of which those say
+ * who hear `beforeunload`.
+ *
+ * @throws {ApiError} something is
+ */
+function leave() {
+  if (!dispatchEvent(new Event("beforeunload", { cancelable: true }))) {
+    const hint = "sign in in another tab, then try again";
+    throw new ApiError("your session has ended", { status: 401, code: "unauthenticated", hint });
+  }
+  const next = location.pathname.slice(prefix.length) + location.search;
+  location.replace(`${prefix}/login?${new URLSearchParams({ ended: "1", next })}`);
 }
 
 /**

@@ -39,6 +39,8 @@ export function form({ title, text = "", action, danger = false, wide = false, f
     h("div", { class: "act" }, h("button", { class: "btn", type: "button", onclick: () => box.close() }, "Cancel"), does),
   );
   const box = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": "dialog-title" }, body);
+  const changed = () => fields.some(({ value = "" }, index) => inputs[index].value !== String(value));
+  const stay = (/** @type {Event} */ event) => changed() && event.preventDefault();
   return new Promise((resolve) => {
     /** @type {Record<string, string> | null} */
     let given = null;
@@ -54,7 +56,11 @@ export function form({ title, text = "", action, danger = false, wide = false, f
       given = values;
       box.close();
     });
-    open(box, () => resolve(given));
+    addEventListener("beforeunload", stay);
+    open(box, () => {
+      removeEventListener("beforeunload", stay);
+      resolve(given);
+    });
     (inputs[0] ?? does).focus();
   });
 }

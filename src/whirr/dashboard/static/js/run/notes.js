@@ -122,7 +122,8 @@ export class Notes {
       this.say("Somebody else changed them meanwhile.", true);
       this.offer(["Take theirs", () => this.settle(notes, notes)], ["Keep both", () => this.settle(notes, `${notes}\n\n${this.field.value}`)]);
     } else {
-      this.say(`Not saved: ${wordsOf(error)}`, true);
+      const hint = error instanceof ApiError && error.hint ? `: ${error.hint}` : "";
+      this.say(`Not saved: ${wordsOf(error)}${hint}`, true);
       this.offer(["Try again", () => void this.save()]);
     }
   }
