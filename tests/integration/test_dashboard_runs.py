@@ -11,6 +11,7 @@ import pytest
 from browser import Dashboard, axe, dashboard
 from demo_runs import Demo
 from playwright.sync_api import expect
+from run_folders import write_run
 from runs_page import BAD_FILTER, MINUS, ORDERED, SCROLL, cells, count, names, numbers, pick, rows, write_filter
 
 EVERY = 37  # 30 of the sweeps, 7 jobs of others
@@ -48,7 +49,8 @@ FIGURES = """async () => {
         const digits = decimals(Math.min(...values), Math.max(...values));
         return values.map((value) => written(value, digits));
     };
-    const some = [[0.8023, 1.0066], [1e-4, 0.0018], [64, 512], [-12.5, 3], [0, 0.25], [123456.25, 2], [1e-7, 0.5]];
+    const some = [[0.8023, 1.0066], [1e-4, 0.0018], [64, 512], [-12.5, 3], [0, 0.25], [123456.25, 2], [1e-7, 0.5],
+        [1.1e-4, 0.00125, 0.003, 0.1], [-9.9e-323, 0.1], [0.26, 1000.5]];
     return some.map(column);
 }"""
 TOKENS = """async (text) => {
@@ -302,6 +304,16 @@ def test_ten_thousand_runs_scroll_filter_and_sort(tmp_path: Path) -> None:
         assert not page.evaluate(LAYOUT)
 
 
+def test_small_numbers_are_seen_whole(tmp_path: Path) -> None:
+    for place, lr in enumerate((1.1e-4, 0.1, -9.9e-300)):
+        write_run(tmp_path / ".whirr", f"run-{place}", config={"lr": lr})
+    with dashboard(tmp_path / ".whirr") as board, board.page("/?columns=lr&sort=-lr") as page:
+        expect(rows(page)).to_have_count(3)
+        assert cells(page, 1) == ["0.1000", "1.1e-4", f"{MINUS}9.9e-300"]
+        cut = "(all) => all.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+        assert page.locator(".rows .cell:not(.name)").evaluate_all(cut) == []
+
+
 def test_figures_of_a_column_and_the_parts_of_a_filter(board: Dashboard) -> None:
     with board.page() as page:
         assert page.evaluate(FIGURES) == [
@@ -312,6 +324,9 @@ def test_figures_of_a_column_and_the_parts_of_a_filter(board: Dashboard) -> None
             ["0", "0.2500"],
             ["123,456", "2"],
             ["1.0e-7", "0.5000"],
+            ["1.1e-4", "1.25e-3", "0.0030", "0.1000"],
+            [f"{MINUS}9.88e-323", "0.1000"],
+            ["0.26", "1,000.5"],
         ]
         for text, kinds in {
             "val/acc > 0.7": "kov",

@@ -4,6 +4,8 @@
  */
 import { age, duration, stamp } from "../lib/format.js";
 
+/** What part of a value may be lost by rounding. */
+const LOST = 0.02;
 const TIMES = new Set(["started", "finished", "started_at", "finished_at"]);
 
 /**
@@ -29,13 +31,11 @@ export function decimals(lo, hi) {
 export function written(value, digits) {
   if (!Number.isFinite(value)) return String(value);
   if (value === 0) return "0";
-  if (digits === null)
-    return value
-      .toExponential(1)
-      .replace("e+", "e")
-      .replace("-", value < 0 ? "−" : "-");
+  if (digits === null) return minus(value.toExponential(2).replace(/0e\+?/, "e").replace("e+", "e"));
   const kept = digits === 0 && !Number.isInteger(value) && Math.abs(value) < 1e4 ? 4 : digits;
-  if (kept && Math.abs(value) < 10 ** -kept) return written(value, null);
+  // A small value in a column of large ones is not rounded to a digit or none.
+  if (kept && Math.abs(Number(value.toFixed(kept)) - value) > LOST * Math.abs(value))
+    return Math.abs(value) < 1e-2 ? written(value, null) : minus(String(Number(value.toPrecision(3))));
   return minus(value.toLocaleString("en", { minimumFractionDigits: kept, maximumFractionDigits: kept }));
 }
 

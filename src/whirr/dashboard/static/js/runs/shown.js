@@ -58,7 +58,8 @@ function fitting(shown, key, room) {
 function showing(column, place, now) {
   const title = heading(column.key);
   const cell = cellOf(column.key, place);
-  return { column, title, width: widthOf(title, column), write: writer(column, now), cell, place, sorted: "" };
+  const write = writer(column, now);
+  return { column, title, width: widthOf(title, column, write), write, cell, place, sorted: "" };
 }
 
 /**
@@ -75,9 +76,11 @@ function cellOf(key, place) {
 /**
  * @param {string} title
  * @param {Column} column
+ * @param {(cell: Cell) => string} write
  */
-function widthOf(title, column) {
+function widthOf(title, column, write) {
   if (column.key === "started") return 62;
-  const least = column.kind === "number" ? 62 : 80;
+  const longest = Math.max(write(column.lo).length, write(column.hi).length);
+  const least = column.kind === "number" ? Math.max(62, longest * 7 + 16) : 80;
   return Math.round(Math.max(least, Math.min(132, title.length * 5.7 + 22)));
 }
