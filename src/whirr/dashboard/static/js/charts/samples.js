@@ -1,6 +1,6 @@
 // Which samples of a machine are shown at a glance, and how their last values are told.
 
-import { number } from "../lib/format.js";
+import { bytes, number } from "../lib/format.js";
 
 /** @typedef {import("./types.js").Metric} Metric */
 /** @typedef {import("./types.js").Source} Source */
@@ -26,11 +26,11 @@ const mean = (/** @type {number[]} */ values) => values.reduce((sum, value) => s
  */
 function used(last, total) {
   if (!last.length) return "";
-  return total ? `${gigabytes(Math.max(...last))} of ${gigabytes(total)} GB` : `${gigabytes(Math.max(...last))} GB`;
+  return total ? `${size(Math.max(...last))} of ${size(total)}` : size(Math.max(...last));
 }
 
 const percent = (/** @type {number[]} */ last) => (last.length ? `${Math.round(mean(last))} %` : "");
-const gigabytes = (/** @type {number} */ megabytes) => number(megabytes / 1024, megabytes < 10240 ? 2 : 3);
+const size = (/** @type {number} */ megabytes) => bytes(megabytes * 2 ** 20);
 
 /** @type {(Omit<Sample, "names"|"totals"|"source"> & {pattern: RegExp, total?: RegExp})[]} those that tell most first */
 const KINDS = [
@@ -64,7 +64,7 @@ const KINDS = [
     pattern: /^process_memory_mb$/,
     heat: false,
     full: 0,
-    say: ([last]) => (last === undefined ? "" : `${gigabytes(last)} GB`),
+    say: ([last]) => (last === undefined ? "" : size(last)),
   },
   {
     title: "Disk, written",
