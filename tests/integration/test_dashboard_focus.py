@@ -89,7 +89,7 @@ def test_its_job_is_submitted_again_and_stopped_after_a_question(own: tuple[Demo
         expect(dialog).to_have_count(0)
         expect(page.locator(".rows .nm", has_text="once more")).to_be_visible()
         page.locator("#drawer").get_by_role("button", name="Stop").click()
-        dialog.get_by_role("button", name="Cancel").click()
+        dialog.get_by_role("button", name="Keep").click()
         assert board.hub.job(number).status is JobStatus.RUNNING
         page.locator("#drawer").get_by_role("button", name="Stop").click()
         dialog.get_by_role("button", name=re.compile("^Stop")).click()

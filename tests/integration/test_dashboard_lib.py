@@ -154,7 +154,7 @@ def test_nodes_hold_text_and_never_html(bench: Page) -> None:
 def test_what_is_asked_before_something_is_done(bench: Page) -> None:
     bench.evaluate("window.answers = []")
     ask = "void confirm({title: 'Stop it?', text: 'It has run for a day.', action: 'Stop', danger: true})"
-    for button, answered in (("Stop", True), ("Cancel", False), (None, False)):
+    for button, answered in (("Stop", True), ("Keep", False), (None, False)):
         call(bench, "dialog", f"{ask}.then((answer) => window.answers.push(answer))")
         dialog = bench.get_by_role("dialog", name="Stop it?")
         expect(dialog).to_contain_text("It has run for a day.")

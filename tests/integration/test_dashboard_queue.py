@@ -165,7 +165,10 @@ def test_a_job_that_waits_is_taken_out(board: Dashboard) -> None:
     board.hub.submit(spec("true", name="second", after=(1,)))
     with board.page("/queue") as page:
         row(page, 1).get_by_role("button", name="Cancel job 1").click()
-        page.get_by_role("button", name="Cancel", exact=True).click()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        row(page, 1).get_by_role("button", name="Cancel job 1").click()
+        page.get_by_role("button", name="Keep", exact=True).click()
         assert board.hub.job(1).status is JobStatus.QUEUED
         row(page, 1).get_by_role("button", name="Cancel job 1").click()
         page.get_by_role("button", name="Take out").click()

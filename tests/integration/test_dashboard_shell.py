@@ -29,6 +29,7 @@ from whirr.connect import open_hub
 from whirr.errors import MissingExtra
 from whirr.folder import QUEUE
 from whirr.model import Role
+from whirr.process import person
 from whirr.server import events
 from whirr.server.sessions import KEY, RENEWED_AFTER_S, Sessions, read_key
 
@@ -114,6 +115,7 @@ class TestCommand:
                 f"{base_of(link)}/api/v1/jobs/{job.id}/cancel", json={}, cookies=cookies, headers={"X-Whirr": "page"}
             )
             assert done.status_code == 200, done.text
+            assert done.json()["cancelled_by"] == person()
             kept = (tmp_path / ".whirr" / "audit.jsonl").read_text()
             assert re.search(r'"action": "sign-in", "caller": "[^"]+@', kept)
             assert re.search(r'"action": "cancel", "caller": "[^"]+@', kept)

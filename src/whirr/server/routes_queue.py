@@ -141,8 +141,14 @@ async def submit(
 
 
 def who(request: Request, said: str) -> str:
-    """Who asks: what the client says is believed only as far as the token's name stands beside it."""
-    name = caller_of(request).name
+    """Who asks: what the client says is believed only as far as the token's name stands beside it.
+
+    The owner of a dashboard of one's own has no token, but a name.
+    """
+    caller = caller_of(request)
+    if caller == request.app.state.sessions.owner:
+        return caller.name
+    name = caller.name
     said = said.strip()[:200]
     return f"{said} (token {name})" if said else f"token {name}"
 

@@ -10,7 +10,8 @@ import { h } from "./dom.js";
 /**
  * Ask whether to do something.
  *
- * @param {{title: string, text?: string, action: string, danger?: boolean}} asked action: the word on the button
+ * @param {{title: string, text?: string, action: string, danger?: boolean}} asked action: the word on the button;
+ *   danger: what is done cannot be undone, and Enter alone does not do it
  * @returns {Promise<boolean>}
  */
 export async function confirm({ title, text = "", action, danger = false }) {
@@ -29,6 +30,7 @@ export function form({ title, text = "", action, danger = false, wide = false, f
   const inputs = fields.map(inputOf);
   const wrong = h("p", { class: "alert", role: "alert", hidden: true });
   const does = h("button", { class: danger ? "btn p d" : "btn p", type: "submit" }, action);
+  const keep = h("button", { class: "btn", type: "button", onclick: () => box.close() }, danger ? "Keep" : "Cancel");
   const body = h(
     "form",
     { method: "dialog" },
@@ -36,7 +38,7 @@ export function form({ title, text = "", action, danger = false, wide = false, f
     text && h("p", null, text),
     fields.map((field, index) => labelled(field, inputs[index])),
     wrong,
-    h("div", { class: "act" }, h("button", { class: "btn", type: "button", onclick: () => box.close() }, "Cancel"), does),
+    h("div", { class: "act" }, keep, does),
   );
   const box = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": "dialog-title" }, body);
   const changed = () => fields.some(({ value = "" }, index) => inputs[index].value !== String(value));
@@ -61,7 +63,7 @@ export function form({ title, text = "", action, danger = false, wide = false, f
       removeEventListener("beforeunload", stay);
       resolve(given);
     });
-    (inputs[0] ?? does).focus();
+    (inputs[0] ?? (danger ? keep : does)).focus();
   });
 }
 
