@@ -88,6 +88,15 @@ def test_progress_bar(board: Dashboard, demo: Demo) -> None:
         expect(page.locator(".rh-prog")).to_contain_text("left")
 
 
+def test_many_tags_stay_within_the_page(board: Dashboard) -> None:
+    write_run(board.root, "tagged", tags=[f"a-tag-of-{number:03}" for number in range(60)])
+    with board.page("/runs/tagged") as page:
+        expect(page.locator(".rh-meta .chip")).to_have_count(60)
+        left = "(node) => node.getBoundingClientRect().left"
+        lefts = page.locator(".rh-meta .chip").evaluate_all(f"(chips) => chips.map({left})")
+        assert min(lefts) >= page.locator(".rh-meta").evaluate(left)
+
+
 def test_config_and_results_are_searched(board: Dashboard, demo: Demo) -> None:
     with board.page(f"/runs/{demo.runs[0]}") as page:
         config = card(page, "Config")

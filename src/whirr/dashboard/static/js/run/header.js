@@ -42,7 +42,8 @@ function metaOf(about) {
   if (where) parts.push(h("span", null, where));
   if (job && !ENDED.has(job.status)) parts.push(h("a", { href: `${prefix}/queue` }, "in the queue"));
   if (about.attempts.length > 1) parts.push(h("span", null, plural(about.attempts.length, "attempt")));
-  for (const tag of about.tags) parts.push(h("a", { class: "chip", href: `${prefix}/?filter=${encodeURIComponent(tagFilter(tag))}` }, tag));
+  const tags = about.tags.map((tag) => h("a", { class: "chip", href: `${prefix}/?filter=${encodeURIComponent(tagFilter(tag))}` }, tag));
+  if (tags.length) parts.push(h("span", { class: "rh-tags" }, tags));
   return parts;
 }
 
