@@ -88,6 +88,12 @@ def test_progress_bar(board: Dashboard, demo: Demo) -> None:
         expect(page.locator(".rh-prog")).to_contain_text("left")
 
 
+def test_the_last_step_is_called_so(board: Dashboard) -> None:
+    write_run(board.root, "one-record", rows=[{"_idx": 0, "step": 100, "loss": 1.0}])
+    with board.page("/runs/one-record?tab=charts") as page:
+        expect(page.get_by_role("group", name=re.compile("^Chart of loss, to step 100,"))).to_be_visible()
+
+
 def test_many_tags_stay_within_the_page(board: Dashboard) -> None:
     write_run(board.root, "tagged", tags=[f"a-tag-of-{number:03}" for number in range(60)])
     with board.page("/runs/tagged") as page:

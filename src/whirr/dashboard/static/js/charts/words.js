@@ -59,7 +59,7 @@ export function about({ spec, scene, curves, host, width }) {
 function reach(series, view) {
   if (!series.length || view.zoom) return "";
   const last = Math.max(...series.map((one) => one.last));
-  if (view.x === "step") return `${number(last)} steps`;
+  if (view.x === "step") return `to step ${number(last)}`;
   return view.x === "relative" ? elapsed(last) : "";
 }
 
