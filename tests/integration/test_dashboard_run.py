@@ -103,6 +103,18 @@ def test_many_tags_stay_within_the_page(board: Dashboard) -> None:
         assert min(lefts) >= page.locator(".rh-meta").evaluate(left)
 
 
+def test_all_of_a_run_is_printed(board: Dashboard, demo: Demo) -> None:
+    long = write_run(board.root, "long-log", name="long")
+    (long / "output.log").write_text("".join(f"line {number}\n" for number in range(300)))
+    for path in (f"{demo.failed}", "long-log?tab=logs"):
+        with board.page(f"/runs/{path}") as page:
+            expect(page.locator("[role=tabpanel] .cd, .lg-line").first).to_be_visible()
+            assert len(re.findall(rb"/Type /Page\b", page.pdf())) > 1
+            page.emulate_media(media="print")
+            expect(page.get_by_role("banner")).to_be_hidden()
+            expect(page.get_by_role("tablist")).to_be_hidden()
+
+
 def test_config_and_results_are_searched(board: Dashboard, demo: Demo) -> None:
     with board.page(f"/runs/{demo.runs[0]}") as page:
         config = card(page, "Config")
