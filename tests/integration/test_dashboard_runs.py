@@ -263,6 +263,17 @@ def test_the_best_is_bold_however_the_column_is_sorted(board: Dashboard) -> None
         assert page.locator(".rows .best").inner_text() == least == cells(page, 1)[-1]
 
 
+def test_pinned_runs_that_no_row_shows_are_counted(tmp_path: Path) -> None:
+    for name in ("seen", "other"):
+        write_run(tmp_path / ".whirr", name, tags=[name])
+    with dashboard(tmp_path / ".whirr") as board, board.page("/?sel=seen,other,gone&filter=tag:seen") as page:
+        told = page.locator("#pinned")
+        expect(told).to_contain_text("2 pinned · 1 not there · 1 outside the filter")
+        write_filter(page, "")
+        expect(told).to_contain_text("2 pinned · 1 not there")
+        expect(told).not_to_contain_text("outside")
+
+
 def test_groups_can_have_the_colours(board: Dashboard) -> None:
     with board.page("/?filter=tag:sweep-7&group=optimizer&colour=group") as page:
         groups = page.locator(".rows .group")

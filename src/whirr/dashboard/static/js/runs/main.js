@@ -116,7 +116,7 @@ class RunsPage {
     if (changed.has("tab")) this.drawer.showTab();
     if (["sel", "focus", "colour"].some((key) => changed.has(key))) this.choice.change();
     if (changed.has("mean")) void this.choice.load();
-    if (changed.has("sel")) drawPinned(byId("pinned"), this.state);
+    if (["sel", "filter", "hide"].some((key) => changed.has(key))) drawPinned(byId("pinned"), this.state);
     this.sub.draw(this.store.answer);
     this.table.draw();
   }
