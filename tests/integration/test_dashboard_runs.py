@@ -10,7 +10,8 @@ import demo_runs
 import pytest
 from browser import Dashboard, axe, dashboard
 from demo_runs import Demo
-from playwright.sync_api import expect
+from helpers import wait_until
+from playwright.sync_api import Route, expect
 from run_folders import write_run
 from runs_page import BAD_FILTER, MINUS, ORDERED, SCROLL, cells, count, names, numbers, pick, rows, write_filter
 
@@ -287,6 +288,21 @@ def test_groups_can_have_the_colours(board: Dashboard) -> None:
 
 
 # Many
+
+
+@pytest.mark.parametrize("late", ["**/js/runs/*.js", "**/ui/runs?*"], ids=["modules", "rows"])
+def test_what_is_awaited_is_said(board: Dashboard, late: str) -> None:
+    with board.page("/login") as page:
+        held: list[Route] = []
+        through = False
+        page.route(late, lambda route: route.continue_() if through else held.append(route))
+        page.goto(f"{board.url}/", wait_until="commit")
+        expect(count(page)).to_have_text("Loading runs")
+        wait_until(lambda: page.evaluate("1") and held)
+        through = True
+        for route in held:
+            route.continue_()
+        expect(count(page)).to_contain_text(re.compile(r"^\d+ runs"))
 
 
 def test_ten_thousand_runs_scroll_filter_and_sort(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
  */
 import { Board } from "../charts/board.js";
 import { ApiError } from "../lib/api.js";
-import { byId } from "../lib/dom.js";
+import { byId, clear } from "../lib/dom.js";
 import { live } from "../lib/live.js";
 import { UrlState } from "../lib/state.js";
 import { toast } from "../lib/toast.js";
@@ -176,6 +176,7 @@ class RunsPage {
   /** @param {unknown} error */
   #failed(error) {
     if (!(error instanceof ApiError)) throw error;
+    if (!this.store.answer) clear(this.sub.count);
     if (error.status !== 400) return toast(error.message, { error: true });
     byId("table").classList.add("stale");
     this.filter.refuse(error);

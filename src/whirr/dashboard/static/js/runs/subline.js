@@ -31,7 +31,7 @@ export class SubLine {
     this.state = state;
     this.keyring = keyring;
     this.shown = shown;
-    this.count = h("span", { class: "count", role: "status" });
+    this.count = h("span", { class: "count", role: "status" }, "Loading runs");
     this.group = chip();
     this.colour = chip();
     this.columns = chip();
