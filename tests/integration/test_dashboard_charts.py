@@ -560,7 +560,7 @@ def test_strips_show_the_machine_of_a_run(board: Dashboard, demo: Demo) -> None:
         strips = page.locator(".strips .strip")
         expect(strips).to_have_count(4)
         expect(strips.first).to_contain_text(re.compile(r"GPU utilisation\s*(8\d|9\d|100) %"))
-        expect(strips.nth(1)).to_contain_text(re.compile(r"GPU memory\s*[\d.]+ GB of 85.9 GB"))
+        expect(strips.nth(1)).to_contain_text(re.compile(r"GPU memory\s*[\d.]+ GiB of 80 GiB"))
         until(page, f"({PIXELS})(document.querySelector('.strip.heat'), '--run') >= 0")
         axe(page, ".strips")
 

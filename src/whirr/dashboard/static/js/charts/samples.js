@@ -1,6 +1,6 @@
 // Which samples of a machine are shown at a glance, and how their last values are told.
 
-import { bytes, number } from "../lib/format.js";
+import { memory, number } from "../lib/format.js";
 
 /** @typedef {import("./types.js").Metric} Metric */
 /** @typedef {import("./types.js").Source} Source */
@@ -30,7 +30,7 @@ function used(last, total) {
 }
 
 const percent = (/** @type {number[]} */ last) => (last.length ? `${Math.round(mean(last))} %` : "");
-const size = (/** @type {number} */ megabytes) => bytes(megabytes * 2 ** 20);
+const size = (/** @type {number} */ megabytes) => memory(megabytes * 2 ** 20);
 
 /** @type {(Omit<Sample, "names"|"totals"|"source"> & {pattern: RegExp, total?: RegExp})[]} those that tell most first */
 const KINDS = [

@@ -112,6 +112,17 @@ export function bytes(count) {
 }
 
 /**
+ * An amount of memory, which comes in powers of two: a card of 81,920 MiB has `80 GiB`.
+ *
+ * @param {number | null | undefined} count bytes
+ */
+export function memory(count) {
+  if (count === null || count === undefined || !Number.isFinite(count)) return "";
+  const mebibytes = count / 2 ** 20;
+  return mebibytes < 1023.5 ? `${+mebibytes.toPrecision(3)} MiB` : `${+(mebibytes / 1024).toPrecision(3)} GiB`;
+}
+
+/**
  * A moment in the time zone of who looks: `10:41:07` of today, else `23 Jan 10:41`, with the year where it is another.
  *
  * @param {string | number | null | undefined} moment a UTC stamp, or seconds since 1970

@@ -1,6 +1,6 @@
 // The attempts at a job, and what happened to a run and when.
 import { clear, h } from "../lib/dom.js";
-import { bytes, duration, plural, stamp } from "../lib/format.js";
+import { duration, memory, plural, stamp } from "../lib/format.js";
 import { card } from "./ui.js";
 
 /** @typedef {import("./types.js").About} About */
@@ -46,7 +46,7 @@ function rowsOf(one, state, columns) {
     workerOf(one.worker),
     one.gpus?.length ? h("span", { title: one.gpus.join("\n") }, String(one.gpus.length)) : "",
     duration(one.usage?.cpu_s),
-    one.usage?.max_rss_bytes ? bytes(one.usage.max_rss_bytes) : "",
+    one.usage?.max_rss_bytes ? memory(one.usage.max_rss_bytes) : "",
     h("span", null, open, files),
   ];
   const row = h("tr", null, h("th", { scope: "row" }, String(one.number)), cells.map((cell) => h("td", null, cell)));

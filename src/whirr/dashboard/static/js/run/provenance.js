@@ -1,6 +1,6 @@
 // From which code, with which packages, on which machine a run ran, and what it used of it.
 import { clear, h } from "../lib/dom.js";
-import { bytes, plural } from "../lib/format.js";
+import { memory, plural } from "../lib/format.js";
 import { card, copyable, facts, listOf, plainValue, searchField } from "./ui.js";
 
 /** @param {Record<string, any>} git @param {() => void} showDiff */
@@ -29,10 +29,10 @@ export function environmentCard(environment) {
   const gpus = listOf(environment.cuda_devices?.gpus);
   /** @type {[string, import("../lib/dom.js").Child][]} */
   const rows = [
-    ["GPUs", gpus.length ? h("ul", null, gpus.map((gpu) => h("li", null, `${gpu?.index}: ${gpu?.name}, ${bytes(gpu?.memory_total_bytes)}`))) : ""],
+    ["GPUs", gpus.length ? h("ul", null, gpus.map((gpu) => h("li", null, `${gpu?.index}: ${gpu?.name}, ${memory(gpu?.memory_total_bytes)}`))) : ""],
     ["GPU driver", environment.cuda_devices?.driver],
     ["CPUs", environment.cpu_count && `${environment.cpus_usable ?? environment.cpu_count} of ${environment.cpu_count}`],
-    ["Memory", bytes(environment.memory_total_bytes)],
+    ["Memory", memory(environment.memory_total_bytes)],
     ["System", environment.platform],
     ["whirr", environment.whirr],
   ];
@@ -61,9 +61,9 @@ export function resourcesCard(system) {
   const meters = [
     meter("CPU, mean", system.mean_cpu_percent, "of the machine"),
     meter("Memory, peak", system.peak_memory_percent, "of the machine"),
-    ...Object.entries(system.gpus ?? {}).map(([gpu, use]) => meter(`GPU ${gpu}, mean`, use.mean_utilization, use.peak_memory_mb === null ? "" : `peak ${bytes(use.peak_memory_mb * mb)}`)),
+    ...Object.entries(system.gpus ?? {}).map(([gpu, use]) => meter(`GPU ${gpu}, mean`, use.mean_utilization, use.peak_memory_mb === null ? "" : `peak ${memory(use.peak_memory_mb * mb)}`)),
   ];
-  const own = system.peak_process_memory_mb ? facts([["Own memory, peak", bytes(system.peak_process_memory_mb * mb)]]) : null;
+  const own = system.peak_process_memory_mb ? facts([["Own memory, peak", memory(system.peak_process_memory_mb * mb)]]) : null;
   return card("Resources", { note: plural(system.samples, "sample") }, h("div", { class: "mt" }, meters), own);
 }
 
