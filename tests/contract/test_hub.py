@@ -441,7 +441,7 @@ def test_a_job_that_loses_its_workers_is_set_aside(hub: Hub) -> None:
     assert job.status is JobStatus.FAILED
     assert job.cause is not None
     assert job.cause.kind is CauseKind.WORKER_LOST
-    assert "3 workers" in job.cause.message
+    assert "3 attempts" in job.cause.message
     assert [attempt.outcome for attempt in hub.attempts(1)] == ["lost"] * CRASHES_ALLOWED
 
 

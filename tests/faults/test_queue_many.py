@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from queues import Queue, a_queue
+
+from whirr.folder import QUEUE
+from whirr.pairing import FILE
 
 RECORD = 'echo "start $WHIRR_JOB_ID $WHIRR_ATTEMPT $$ $PPID" >> journal'
 
@@ -47,8 +52,14 @@ def test_two_workers_of_the_same_name(tmp_path: Path) -> None:
         assert queue.outcomes(jobs[0]) == ["lost", "completed"]
 
 
-def test_two_folders_on_one_database(tmp_path: Path, postgres_url: str) -> None:
-    with a_queue(tmp_path / "a", postgres_url) as one, a_queue(tmp_path / "b", postgres_url) as other:
+def test_two_machines_on_one_database(tmp_path: Path, postgres_url: str) -> None:
+    with ExitStack() as stack:
+        one = stack.enter_context(a_queue(tmp_path / "a", postgres_url))
+        # Stands for the same folder on another machine whose disk passes on no locks.
+        there = tmp_path / "b" / ".whirr" / QUEUE
+        there.mkdir(parents=True)
+        shutil.copy(one.hub.queue / FILE, there)
+        other = stack.enter_context(a_queue(tmp_path / "b", postgres_url))
         one.worker()
         number = one.record("until", "go")
         one.tells("ready", number)

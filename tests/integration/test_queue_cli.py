@@ -454,7 +454,7 @@ class TestStatus:
             assert answer.code == 0
             assert "exited with code 1" in answer.out
         assert ask("logs", str(number), cwd=place).code == (3 if harm == "missing" else 0)
-        assert ask("doctor", cwd=place).code == 0
+        assert ask("doctor", cwd=place).code == (0 if harm == "missing" else 1)
 
     def test_a_reader_that_leaves(self, place: Path) -> None:
         for _ in range(3):

@@ -122,6 +122,7 @@ def test_a_login_says_which_token_it_replaces(tmp_path: Path) -> None:
         assert "in place of" not in whirr(server, "login", server.url, stdin=made["worker"]).stderr
         revoked = whirr(server, "token", "revoke", "worker", "--server", server.url, WHIRR_TOKEN=admin)
         assert revoked.returncode == 0, revoked.stderr
+        wait_until(lambda: whirr(server, "status", "--server", server.url).returncode == 1)  # it is felt
         last = whirr(server, "login", server.url, stdin=made["read"])
         assert (last.returncode, "in place of one that is no longer good" in last.stderr) == (0, True)
 

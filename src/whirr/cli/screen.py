@@ -129,7 +129,8 @@ def note(text: str) -> None:
 def tell(text: str) -> None:
     """Print a line on stderr; where nobody can read it (a closed terminal), that stops nothing."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")  # in one piece: threads tell things too
+        sys.stderr.flush()
 
 
 def complain(problem: str, hint: str | None = None) -> None:
