@@ -57,10 +57,12 @@ class MetricsWriter:
     """
 
     __slots__ = (
+        "_acquire",
         "_encoder",
         "_fd",
         "_lock",
         "_next",
+        "_release",
         "_retry_at",
         "_started",
         "_told",
@@ -76,7 +78,7 @@ class MetricsWriter:
         self.room = room
         self.dropped = 0
         # Reentrant: a signal handler may log or finish while the main thread is inside append().
-        self._lock = threading.RLock()
+        self._renew_lock()
         self._encoder = Encoder()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -95,6 +97,11 @@ class MetricsWriter:
             self._wait(APART)
             self.drain()
 
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
+        # Bound once: append() takes the lock at every step, and these calls cost less than ``with``.
+        self._acquire, self._release = self._lock.acquire, self._lock.release
+
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called, or the process was forked."""
@@ -111,7 +118,9 @@ class MetricsWriter:
         Raises:
             NotAMapping: ``metrics`` is not a mapping.
         """
-        with self._lock:  # not acquire() before try: an interrupt between the two would leave it locked for ever
+        try:
+            # Within the try: signals are seen after a call, and what they raise would leave it locked for ever.
+            self._acquire()
             index = self._next
             moment = now(UTC)
             try:
@@ -155,6 +164,11 @@ class MetricsWriter:
             self._waiting_bytes += len(line)
             self._started = written
             return True
+        finally:
+            try:  # noqa: SIM105 - what suppress() costs would show
+                self._release()
+            except RuntimeError:  # interrupted while it waited for the lock
+                pass
 
     def _wait(self, line: bytes) -> None:
         if self._waiting_bytes + len(line) > self.room:
@@ -286,7 +300,7 @@ class MetricsWriter:
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's file, its lock and its waiting lines."""
-        self._lock = threading.RLock()
+        self._renew_lock()
         self._waiting.clear()
         self._waiting_bytes = self._started = self.dropped = 0
         fd, self._fd = self._fd, CLOSED
