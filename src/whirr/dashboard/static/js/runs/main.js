@@ -24,6 +24,8 @@ import { WorkersStrip } from "./workers.js";
 
 const REFRESH_MS = 1000;
 const CHOOSE_MS = 3000;
+/** News may come sooner than the server looks at the runs again, which rests after a look that took long. */
+const LATER_MS = 6000;
 const FEW_COLUMNS = 4;
 const NARROW = window.matchMedia("(max-width: 900px)");
 const ASKS = ["filter", "hide", "sort", "group", "columns"];
@@ -32,6 +34,7 @@ const ASKS = ["filter", "hide", "sort", "group", "columns"];
 class RunsPage {
   #waiting = 0;
   #choosing = 0;
+  #later = 0;
   #changed = /** @type {Set<string> | null} */ (new Set());
   #anew = true;
   #reading = false;
@@ -226,8 +229,14 @@ class RunsPage {
     if (this.store.proposed && this.#proposed.length < FEW_COLUMNS) this.#ask(false);
     else void this.store.refresh(this.table.visible());
     this.#choosing ||= window.setTimeout(() => this.#choose(), CHOOSE_MS);
+    this.#later ||= window.setTimeout(() => this.#lookAgain(), LATER_MS);
     this.board.refresh(changed && [...changed]);
     if (!changed || changed.has(this.state.get("focus"))) void this.drawer.refresh();
+  }
+
+  #lookAgain() {
+    this.#later = 0;
+    void this.store.refresh(this.table.visible());
   }
 
   #choose() {
